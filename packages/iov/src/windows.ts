@@ -8,6 +8,9 @@
 /** The largest window in bytes. */
 export const WINDOW_BYTES_MAX: number = 1024 * 1024 * 1024;
 
+/** The most windows of one table: scatter-gather entries name a window by 16 bits. */
+export const WINDOWS_MAX = 65536;
+
 /**
  * Copies `lengthBytes` bytes between two windows of one table; the ranges were checked by the caller and do not overlap.
  * A table may be given a native one: in JavaScript a copy costs a `subarray`, 45-60 ns and garbage.
@@ -57,23 +60,28 @@ export class WindowTable {
    * Adds a window and returns its index, the lowest free one.
    *
    * @param address native address of `bytes[0]`, when system calls are to use the window.
-   * @throws RangeError when the window is larger than {@link WINDOW_BYTES_MAX}.
+   * @throws RangeError when the window is larger than {@link WINDOW_BYTES_MAX}, or the table holds
+   *   {@link WINDOWS_MAX} windows already.
    */
   add(bytes: Uint8Array, address = 0): number {
     if (bytes.length > WINDOW_BYTES_MAX) {
       throw new RangeError(`a window holds at most ${WINDOW_BYTES_MAX} bytes, not ${bytes.length}`);
     }
-    let window = this.#free.pop();
-    if (window === undefined) window = this.bytes.length;
+    const window = this.#free.pop() ?? this.bytes.length;
+    if (window === WINDOWS_MAX) throw new RangeError(`a table holds at most ${WINDOWS_MAX} windows`);
     this.bytes[window] = bytes;
     this.views[window] = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.addresses[window] = address;
     return window;
   }
 
-  /** Removes a window; entries that still name it then reach no memory. */
+  /**
+   * Removes a window; entries that still name it then reach no memory: a use of them does nothing, or throws.
+   *
+   * @throws RangeError when the table has no such window.
+   */
   remove(window: number): void {
-    if (window >= this.bytes.length || this.#free.includes(window)) throw new RangeError(`no window ${window}`);
+    if (!(window in this.bytes) || this.#free.includes(window)) throw new RangeError(`no window ${window}`);
     this.bytes[window] = NO_BYTES;
     this.views[window] = NO_VIEW;
     this.addresses[window] = 0;

@@ -1,0 +1,54 @@
+import { expect, test } from "bun:test";
+import { WindowTable } from "@passt-ts/iov/windows";
+import type { NetBackend } from "./backend.ts";
+import { type BackendKind, BackendRegistry, UnknownBackendError } from "./registry.ts";
+import { LoopbackBackend } from "./testing/loopback-backend.ts";
+
+function kind(prefix: string, made: string[]): BackendKind<WindowTable> {
+  return {
+    prefix,
+    create: (name: string, windows: WindowTable): NetBackend => {
+      made.push(`${prefix} ${name}`);
+      return new LoopbackBackend(windows, { waitingFrames: 1 });
+    },
+  };
+}
+
+test("a back-end is chosen by the prefix of its name", () => {
+  const made: string[] = [];
+  const registry = new BackendRegistry([kind("sockets", made), kind("tap:", made)]);
+  registry.create("tap:tap0", new WindowTable());
+  registry.create("sockets", new WindowTable());
+  expect(made).toEqual(["tap: tap:tap0", "sockets sockets"]);
+  expect(registry.prefixes).toEqual(["sockets", "tap:"]);
+});
+
+test("the first match wins", () => {
+  const made: string[] = [];
+  new BackendRegistry([kind("tap:fd=", made), kind("tap:", made)]).create("tap:fd=5", new WindowTable());
+  expect(made).toEqual(["tap:fd= tap:fd=5"]);
+});
+
+test("no match is a clear error", () => {
+  const registry = new BackendRegistry([kind("sockets", []), kind("tap:", [])]);
+  for (const name of ["", "tap", "netmap:em0", "xsockets"]) {
+    expect(() => registry.find(name)).toThrow(UnknownBackendError);
+  }
+  expect(() => registry.find("bridge")).toThrow('no back-end is named "bridge"; there are "sockets", "tap:"');
+});
+
+test("what a kind throws reaches the caller", () => {
+  const registry = new BackendRegistry<null>([
+    {
+      prefix: "vmnet:",
+      create: () => {
+        throw new Error("vmnet is not on this system");
+      },
+    },
+  ]);
+  expect(() => registry.create("vmnet:x", null)).toThrow("vmnet is not on this system");
+});
+
+test("a kind that an earlier prefix hides is refused", () => {
+  expect(() => new BackendRegistry([kind("tap", []), kind("tap:", [])])).toThrow('"tap" hides the back-end "tap:"');
+});
