@@ -1,0 +1,71 @@
+import type { IovPool } from "@passt-ts/iov/iov";
+import type { Elements } from "./elements.ts";
+
+/** What {@link DeviceQueue.pop} answers when it popped nothing. */
+export const PopResult = {
+  /** The driver has made nothing more available. */
+  empty: -1,
+  /** The next chain does not fit what is left of the pool or of the elements. It stays available. */
+  poolFull: -2,
+  /** The queue is broken; see {@link DeviceQueue.brokenReason}. */
+  broken: -3,
+} as const;
+
+/**
+ * The device's side of a virtqueue, whatever its format.
+ *
+ * One thread uses it. Chains are popped in the order in which the driver made them available, and pushed in the order
+ * in which they were popped. No method throws because of what a driver wrote.
+ */
+export interface DeviceQueue {
+  /** Descriptors in the ring. */
+  readonly size: number;
+
+  /** A number of {@link RingFault}. A broken queue pops nothing until it is replaced. */
+  readonly brokenReason: number;
+
+  /** Where the next chain will be taken from: the base that a front-end asks for when it stops the ring. */
+  readonly nextAvailable: number;
+
+  /** At least how many chains are available and not popped; 0 only when there was none. */
+  pending(): number;
+
+  /**
+   * Pops the next chain: appends what its buffers map to to `pool` and describes it in a new element of `elements`.
+   *
+   * Answers the element's index, or a number of {@link PopResult} with pool and elements as they were. A chain that
+   * does not fit an empty pool breaks the queue, so a caller empties its pool between rounds.
+   */
+  pop(elements: Elements, pool: IovPool): number;
+
+  /**
+   * Takes back the newest `count` pops, none of them pushed: the last elements and their entries go, and the same
+   * chains will be popped again.
+   *
+   * @throws RangeError when there are not as many: an error of the caller.
+   */
+  unpop(elements: Elements, count: number): void;
+
+  /**
+   * Hands the oldest chain that was popped and not pushed back to the driver, unpublished.
+   *
+   * @param head the element's `head`.
+   * @param writtenBytes bytes written to its device-writable buffers, from their beginning on.
+   */
+  push(head: number, writtenBytes: number): void;
+
+  /** Shows the driver all chains pushed so far, at once. */
+  publish(): void;
+
+  /** Says whether the driver wants a notification for what was published since this was last asked. */
+  needsNotification(): boolean;
+
+  /** Asks the driver for no kicks for now; it may send some all the same. */
+  suppressKicks(): void;
+
+  /**
+   * Asks the driver for a kick when it makes the next chain available. Returns true when chains are pending already:
+   * for those no kick will come.
+   */
+  allowKicks(): boolean;
+}
