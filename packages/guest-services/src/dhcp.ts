@@ -1,0 +1,268 @@
+/**
+ * A DHCPv4 server with one address to lease (RFC 2131). The guest writes the requests; each costs one pass over its
+ * options and at most one reply of {@link DHCP_REPLY_BYTES_MAX} bytes, and leaves no state behind.
+ */
+import {
+  checkDhcpRequest,
+  DHCP_BROADCAST_FLAG,
+  DHCP_PACKET_BYTES_DEFAULT,
+  Dhcp,
+  DhcpMessageType,
+  DhcpOption,
+  DhcpOptions,
+  DhcpPort,
+  endDhcpOptions,
+  writeDhcpOption,
+  writeDhcpReply,
+} from "@passt-ts/wire/dhcp";
+import { IPV4_MAPPED_WORD } from "@passt-ts/wire/ip-address";
+import { IpProtocol, Ipv4 } from "@passt-ts/wire/ipv4";
+import { readMac } from "@passt-ts/wire/mac";
+import type { Packet } from "@passt-ts/wire/packet";
+import { checkUdp, Udp, udpDestinationPort } from "@passt-ts/wire/udp";
+import { type DhcpConfig, encodeDhcpOptions } from "./dhcp-config.ts";
+import { UDP4_PAYLOAD_OFFSET, writeUdp4Frame } from "./reply-frame.ts";
+
+/** The longest reply frame: a packet of 1500 bytes. */
+export const DHCP_REPLY_BYTES_MAX = 1514;
+
+/** Indices in {@link DhcpServer.counters}. */
+export const DhcpCounter = {
+  requests: 0,
+  offers: 1,
+  acknowledgments: 2,
+  refusals: 3,
+  bootpReplies: 4,
+  informs: 5,
+  releases: 6,
+  declines: 7,
+  otherServer: 8,
+  malformed: 9,
+  ignored: 10,
+} as const;
+
+/** What to answer besides a DhcpMessageType. */
+const NO_ANSWER = 0;
+const BOOTP_REPLY = -1;
+const INFORM_REPLY = -2;
+
+const BROADCAST = 0xffff_ffff;
+const PACKET_BYTES_MAX = DHCP_REPLY_BYTES_MAX - 14;
+const NO_DATA = new Uint8Array(0);
+
+/** Options that may be so long that they are left out rather than make the reply longer than the client takes. */
+const BULKY: readonly number[] = [DhcpOption.hostName, DhcpOption.clientFqdn, DhcpOption.domainSearch];
+
+/** Answers DHCPv4 and BOOTP requests, always with the one address of its configuration. */
+export class DhcpServer {
+  /** Counts by {@link DhcpCounter}. */
+  readonly counters: Float64Array = new Float64Array(11);
+  #config!: DhcpConfig;
+  /** Data of the options by code, ascending; the message type's is filled in for each reply. */
+  readonly #data: (Uint8Array | null)[] = new Array<Uint8Array | null>(256).fill(null);
+  readonly #messageType = new Uint8Array(1);
+  /** Bytes of all options that are never left out. */
+  #neededBytes = 0;
+  readonly #options = new DhcpOptions();
+  /** Codes not to write (again) into the reply at hand. */
+  readonly #done = new Uint8Array(256);
+  readonly #guestMac = new Uint8Array(6);
+  readonly #destination = new Uint32Array([0, 0, IPV4_MAPPED_WORD, 0]);
+
+  /** @throws RangeError, DomainNameError when `config` cannot be put into options. */
+  constructor(config: DhcpConfig) {
+    this.configure(config);
+  }
+
+  /**
+   * Goes by `config` from the next request on; a client that renews another address is refused then and asks anew.
+   *
+   * @throws RangeError, DomainNameError when `config` cannot be put into options; the old one then stays in force.
+   */
+  configure(config: DhcpConfig): void {
+    const options = encodeDhcpOptions(config);
+    this.#config = config;
+    this.#neededBytes = 1;
+    for (let code = 0; code < 256; code++) {
+      const data = options.get(code) ?? null;
+      this.#data[code] = data;
+      if (data !== null && !BULKY.includes(code)) this.#neededBytes += 2 + data.length;
+    }
+    this.#data[DhcpOption.messageType] = this.#messageType;
+    this.#data[DhcpOption.rapidCommit] = NO_DATA;
+    this.#neededBytes += 3 + 2;
+  }
+
+  /**
+   * Answers the UDP datagram to port 67 that `packet` found in `request`, which holds the whole frame.
+   *
+   * Writes the reply frame at `replyAt` of `reply`, which has room for {@link DHCP_REPLY_BYTES_MAX}, and returns its
+   * length; 0 when there is no answer.
+   */
+  respond(packet: Packet, request: DataView, reply: DataView, replyAt: number): number {
+    const { counters } = this;
+    const at = packet.l4At + Udp.headerBytes;
+    const length = payloadLength(packet, request);
+    const end = at + length;
+    if (length < 0) {
+      counters[DhcpCounter.ignored]++;
+      return 0;
+    }
+    if (end > packet.end || !checkDhcpRequest(request, at, end) || !this.#options.parse(request, at, end)) {
+      counters[DhcpCounter.malformed]++;
+      return 0;
+    }
+    counters[DhcpCounter.requests]++;
+    const answer = this.#decide(request, at);
+    return answer === NO_ANSWER ? 0 : this.#write(answer, packet, request, at, reply, replyAt);
+  }
+
+  /** What to answer: a DhcpMessageType, {@link BOOTP_REPLY}, {@link INFORM_REPLY} or {@link NO_ANSWER}. */
+  #decide(request: DataView, at: number): number {
+    const { counters } = this;
+    if (!this.#options.has(DhcpOption.messageType)) {
+      counters[DhcpCounter.bootpReplies]++;
+      return BOOTP_REPLY;
+    }
+    switch (this.#options.byte(request, DhcpOption.messageType)) {
+      case DhcpMessageType.discover:
+        if (!this.#options.has(DhcpOption.rapidCommit)) {
+          counters[DhcpCounter.offers]++;
+          return DhcpMessageType.offer;
+        }
+        counters[DhcpCounter.acknowledgments]++;
+        return DhcpMessageType.ack;
+      case DhcpMessageType.request:
+        return this.#decideRequest(request, at);
+      case DhcpMessageType.inform:
+        counters[DhcpCounter.informs]++;
+        return INFORM_REPLY;
+      case DhcpMessageType.release:
+        counters[DhcpCounter.releases]++;
+        return NO_ANSWER;
+      case DhcpMessageType.decline:
+        counters[DhcpCounter.declines]++;
+        return NO_ANSWER;
+      default:
+        counters[DhcpCounter.ignored]++;
+        return NO_ANSWER;
+    }
+  }
+
+  /**
+   * A request that chose another server is none of ours; one for another address, whether it selects, reboots, renews
+   * or rebinds, is refused, so that the client starts again (RFC 2131 section 4.3.2).
+   */
+  #decideRequest(request: DataView, at: number): number {
+    const { counters } = this;
+    const server = this.#options.address(request, DhcpOption.serverIdentifier);
+    if (server >= 0 && server !== this.#config.serverAddress[3]) {
+      counters[DhcpCounter.otherServer]++;
+      return NO_ANSWER;
+    }
+    const address = this.#config.guestAddress[3];
+    const requested = this.#options.address(request, DhcpOption.requestedAddress);
+    const used = request.getUint32(at + Dhcp.clientAddress);
+    if ((requested >= 0 && requested !== address) || (used !== 0 && used !== address)) {
+      counters[DhcpCounter.refusals]++;
+      return DhcpMessageType.nak;
+    }
+    counters[DhcpCounter.acknowledgments]++;
+    return DhcpMessageType.ack;
+  }
+
+  #write(
+    answer: number,
+    packet: Packet,
+    request: DataView,
+    requestAt: number,
+    reply: DataView,
+    replyAt: number,
+  ): number {
+    const messageAt = replyAt + UDP4_PAYLOAD_OFFSET;
+    const used = request.getUint32(requestAt + Dhcp.clientAddress);
+    let at = writeDhcpReply(reply, messageAt, request, requestAt);
+    let destination = BROADCAST;
+    if (answer === INFORM_REPLY) {
+      reply.setUint32(messageAt + Dhcp.clientAddress, used);
+      destination = used || request.getUint32(packet.ipAt + Ipv4.source) || BROADCAST;
+    } else if (answer !== DhcpMessageType.nak) {
+      const address = this.#config.guestAddress[3];
+      if (answer !== DhcpMessageType.offer) reply.setUint32(messageAt + Dhcp.clientAddress, used);
+      reply.setUint32(messageAt + Dhcp.yourAddress, address);
+      const wantsBroadcast = (request.getUint16(requestAt + Dhcp.flags) & DHCP_BROADCAST_FLAG) !== 0;
+      destination = used || (wantsBroadcast ? BROADCAST : address);
+    }
+    at = this.#writeOptions(answer, request, reply, at, messageAt);
+    at = endDhcpOptions(reply, at, messageAt);
+    this.#destination[3] = destination;
+    readMac(request, packet.sourceMacAt, this.#guestMac);
+    return writeUdp4Frame(
+      reply,
+      replyAt,
+      this.#guestMac,
+      this.#config.ourMac,
+      this.#config.serverAddress,
+      this.#destination,
+      DhcpPort.server,
+      DhcpPort.client,
+      at - messageAt,
+    );
+  }
+
+  /**
+   * Writes the options: those the client asked for in its order, after the message type when it did not ask for that
+   * one, then the others in ascending order. All that are set are sent, asked for or not.
+   */
+  #writeOptions(answer: number, request: DataView, reply: DataView, at: number, messageAt: number): number {
+    const done = this.#done.fill(0);
+    this.#messageType[0] = answer > 0 ? answer : DhcpMessageType.ack;
+    const isRapid = answer === DhcpMessageType.ack && this.#isRapidDiscover(request);
+    if (!isRapid) done[DhcpOption.rapidCommit] = 1;
+    if (answer === BOOTP_REPLY) done[DhcpOption.messageType] = 1;
+    if (answer === INFORM_REPLY) done[DhcpOption.leaseTime] = 1;
+    if (answer === DhcpMessageType.nak) {
+      done.fill(1);
+      done[DhcpOption.messageType] = 0;
+      done[DhcpOption.serverIdentifier] = 0;
+    }
+    const end = messageAt + this.#messageBytesMax(request);
+    const wantedAt = this.#options.dataAt[DhcpOption.parameterRequest];
+    const wanted = this.#options.length[DhcpOption.parameterRequest];
+    if (wantedAt >= 0) {
+      let asksForType = false;
+      for (let i = 0; i < wanted; i++)
+        if (request.getUint8(wantedAt + i) === DhcpOption.messageType) asksForType = true;
+      if (!asksForType) at = this.#writeOption(reply, at, DhcpOption.messageType, end);
+      for (let i = 0; i < wanted; i++) at = this.#writeOption(reply, at, request.getUint8(wantedAt + i), end);
+    }
+    for (let code = 1; code < 255; code++) at = this.#writeOption(reply, at, code, end);
+    return at;
+  }
+
+  #writeOption(reply: DataView, at: number, code: number, end: number): number {
+    const data = this.#data[code];
+    if (data === null || this.#done[code] !== 0) return at;
+    this.#done[code] = 1;
+    if (BULKY.includes(code) && at + 2 + data.length + this.#neededBytes > end) return at;
+    return writeDhcpOption(reply, at, code, data);
+  }
+
+  #isRapidDiscover(request: DataView): boolean {
+    return this.#options.byte(request, DhcpOption.messageType) === DhcpMessageType.discover;
+  }
+
+  /** The longest message that the client takes, without IP and UDP headers. */
+  #messageBytesMax(request: DataView): number {
+    const announced = this.#options.word(request, DhcpOption.maximumMessageSize);
+    const packetBytes = Math.min(Math.max(announced, DHCP_PACKET_BYTES_DEFAULT), PACKET_BYTES_MAX);
+    return packetBytes - Ipv4.headerBytes - Udp.headerBytes;
+  }
+}
+
+/** The payload length of a datagram to the server's port, or -1 when `packet` is something else. */
+function payloadLength(packet: Packet, request: DataView): number {
+  if (packet.ipVersion !== 4 || packet.protocol !== IpProtocol.udp || packet.isFragment) return -1;
+  const length = checkUdp(request, packet.l4At, packet.end, packet.l4Length);
+  return length >= 0 && udpDestinationPort(request, packet.l4At) === DhcpPort.server ? length : -1;
+}
