@@ -1,0 +1,268 @@
+import { WINDOW_BYTES_MAX, type WindowTable } from "@passt-ts/iov/windows";
+import { EpollEvent, type EventHandler, type EventLoop } from "@passt-ts/linux/event-loop";
+import { EventSignal } from "@passt-ts/linux/eventfd";
+import { OwnedFd } from "@passt-ts/linux/owned-fd";
+import { errnoMessage } from "@passt-ts/linux/system-error";
+import { acceptUnix, listenUnix, peerCredentials } from "@passt-ts/linux/unix-socket";
+import type { NetBackend } from "@passt-ts/net-backend/backend";
+import { hasFeature, ProtocolFeature } from "@passt-ts/vhost-user-proto/features";
+import { type NetConfig, NetConfigSpace } from "./config-space.ts";
+import { Connection, type MessageTarget } from "./connection.ts";
+import { DEVICE_COUNTERS, DeviceCounter } from "./device-counter.ts";
+import { type FeatureOptions, offeredFeatures, offeredProtocolFeatures } from "./features.ts";
+import type { Log } from "./log.ts";
+import { QueuePair } from "./queue-pair.ts";
+import { handleRequest } from "./request-handlers.ts";
+import { Session, type SessionContext } from "./session.ts";
+
+/** How often a ring without kicks is looked at. */
+const POLL_INTERVAL_MS = 1;
+
+/** Clients accepted in one event. */
+const ACCEPTS_PER_EVENT = 16;
+
+/** Frames handed to the back-end at once, at most. */
+const BATCH_FRAMES = 256;
+
+/** What a device is made of. */
+export interface VhostUserDeviceOptions {
+  /** Tells about sockets and kicks; its owner waits on it. */
+  readonly loop: EventLoop;
+  /** Gets the guest's memory; the back-end's scratch is in the same table. */
+  readonly windows: WindowTable;
+  /** Carries the frames. The device attaches its sink, and resets it between guests; its owner closes it. */
+  readonly backend: NetBackend;
+  readonly log: Log;
+  /** What the guest's driver may read about its card. */
+  readonly config?: NetConfig;
+  readonly features?: FeatureOptions;
+  /** Where guest memory is cut into windows; smaller ones are for tests. */
+  readonly windowBytesMax?: number;
+  /** A front-end has gone, and everything of it was given back. */
+  readonly onDisconnect?: () => void;
+}
+
+/** A ring in a {@link DeviceState}. */
+export interface RingState {
+  readonly size: number;
+  readonly started: boolean;
+  readonly enabled: boolean;
+  readonly polled: boolean;
+  readonly nextAvailable: number;
+}
+
+/** What a device holds now. */
+export interface DeviceState {
+  readonly connected: boolean;
+  /** Descriptors received from the front-end and kept. */
+  readonly fds: number;
+  readonly regions: number;
+  readonly memoryBytes: number;
+  readonly features: bigint;
+  readonly protocolFeatures: bigint;
+  readonly rings: readonly RingState[];
+}
+
+/**
+ * A vhost-user network device (back-end role) for one front-end after the other.
+ *
+ * One thread owns it: `loop.wait` delivers what happened, {@link VhostUserDevice.turn} does the work, with a time-out of
+ * what is left until {@link VhostUserDevice.deadlineMs}. Nothing that a front-end or guest does ends it.
+ */
+export class VhostUserDevice {
+  /** Indices: {@link DeviceCounter}. */
+  readonly counters: Float64Array = new Float64Array(DEVICE_COUNTERS);
+  readonly #context: SessionContext;
+  readonly #pair: QueuePair;
+  readonly #onDisconnect: () => void;
+  readonly #clients: EventHandler = { onEvent: () => this.#accept() };
+  readonly #target: MessageTarget;
+  #listener: OwnedFd | null = null;
+  #listenerRegistration = -1;
+  #connection: Connection | null = null;
+  #session: Session | null = null;
+  #resetPending = false;
+  #pollAtMs = Infinity;
+
+  constructor(options: VhostUserDeviceOptions) {
+    const { loop, windows, backend, log, features = {} } = options;
+    const config = options.config ?? {};
+    const configured = new NetConfigSpace(config).features;
+    this.#pair = new QueuePair(windows, { batchFrames: BATCH_FRAMES, counters: this.counters });
+    this.#onDisconnect = options.onDisconnect ?? (() => {});
+    this.#context = {
+      loop,
+      windows,
+      backend,
+      log,
+      config,
+      signal: new EventSignal(),
+      windowBytesMax: options.windowBytesMax ?? WINDOW_BYTES_MAX,
+      pair: this.#pair,
+      offeredFeatures: offeredFeatures(backend.capabilities, configured, features),
+      offeredProtocolFeatures: offeredProtocolFeatures(features),
+      counters: this.counters,
+    };
+    const session = () => this.#session as Session;
+    this.#target = {
+      handle: (message, fds) => handleRequest(session(), message, fds),
+      get acknowledges() {
+        return hasFeature(session().protocolFeatures, ProtocolFeature.REPLY_ACK);
+      },
+      disconnected: (why) => this.#disconnected(why),
+    };
+    backend.attach(this.#pair.rx);
+  }
+
+  /** Frames, bytes and drops of both directions. Indices: `NetCounter` of virtio-net. */
+  get netCounters(): Float64Array {
+    return this.#pair.netCounters;
+  }
+
+  /** Listens at `path`; whoever owns the path removes it in the end. @throws SystemError */
+  listen(path: string): void {
+    // One client may wait while another is accepted and closed.
+    this.listenOn(listenUnix({ path, backlog: 8 }));
+  }
+
+  /** Takes over a socket that listens already. */
+  listenOn(listener: OwnedFd): void {
+    this.#closeListener();
+    const registration = this.#context.loop.add(listener.fd, EpollEvent.readable, this.#clients, 0);
+    if (registration < 0) {
+      listener.close();
+      throw new Error(`cannot wait for clients: ${errnoMessage(registration)}`);
+    }
+    this.#listener = listener;
+    this.#listenerRegistration = registration;
+  }
+
+  /** Takes over the connected socket of a front-end. @throws Error when another one is connected. */
+  adopt(socket: OwnedFd): void {
+    if (this.#connection !== null) {
+      socket.close();
+      throw new Error("a front-end is connected already");
+    }
+    const pid = pidOf(socket.fd);
+    this.#session = new Session(this.#context);
+    try {
+      this.#connection = new Connection(socket, this.#context, this.#target);
+    } catch (error) {
+      this.#session = null;
+      throw error;
+    }
+    this.counters[DeviceCounter.connections]++;
+    this.#context.log("info", `front-end connected (pid ${pid})`);
+  }
+
+  /** Takes the clients that wait at the listening socket. */
+  #accept(): void {
+    for (let i = 0; i < ACCEPTS_PER_EVENT && this.#listener !== null; i++) {
+      const fd = acceptUnix(this.#listener.fd);
+      if (fd < 0) return;
+      // The end of the one before may not have been read yet, when it went in the same round.
+      this.#connection?.onEvent();
+      if (this.#connection === null) {
+        this.adopt(new OwnedFd(fd));
+      } else {
+        this.counters[DeviceCounter.clientsRefused]++;
+        this.#context.log("warning", `second client closed (pid ${pidOf(fd)}): a front-end is connected`);
+        new OwnedFd(fd).close();
+      }
+    }
+  }
+
+  /**
+   * Does one round of work: frames of the guest, the back-end's share, notifications.
+   *
+   * @param nowMs monotonic time.
+   * @returns true when more work waits: the next round is due at once, after a look at the loop with time-out 0.
+   */
+  turn(nowMs: number): boolean {
+    const { backend } = this.#context;
+    const session = this.#session;
+    if (session?.driverChanged) {
+      session.driverChanged = false;
+      this.#resetPending = true;
+    }
+    if (this.#resetPending) {
+      this.#resetPending = false;
+      backend.reset(nowMs);
+    }
+    let more = this.#pair.transmit(backend, nowMs);
+    if (backend.turn(nowMs)) more = true;
+    this.#pair.notify();
+    this.#pollAtMs = Infinity;
+    if (session !== null) {
+      session.reportBroken();
+      this.#countKicks(session);
+      if (this.#pair.polled) this.#pollAtMs = nowMs + POLL_INTERVAL_MS;
+    }
+    return more;
+  }
+
+  /** When {@link VhostUserDevice.turn} is due at the latest though nothing happened, or Infinity. */
+  get deadlineMs(): number {
+    if (this.#resetPending) return 0;
+    return Math.min(this.#context.backend.deadlineMs, this.#pollAtMs);
+  }
+
+  #countKicks(session: Session): void {
+    for (let i = 0; i < session.rings.length; i++) {
+      const ring = session.rings[i];
+      this.counters[DeviceCounter.kicks] += ring.kicks;
+      ring.kicks = 0;
+    }
+  }
+
+  #disconnected(why: string): void {
+    this.#session?.close();
+    this.#session = null;
+    this.#connection = null;
+    this.#resetPending = true;
+    this.#context.log("info", `front-end disconnected: ${why}`);
+    this.#onDisconnect();
+  }
+
+  /** What the device holds now, for a summary or a test. */
+  get state(): DeviceState {
+    const session = this.#session;
+    return {
+      connected: session !== null,
+      fds: session?.fdCount ?? 0,
+      regions: session?.map?.regionCount ?? 0,
+      memoryBytes: session?.map?.sizeBytes ?? 0,
+      features: session?.features ?? 0n,
+      protocolFeatures: session?.protocolFeatures ?? 0n,
+      rings: (session?.rings ?? []).map((ring) => ({
+        size: ring.size,
+        started: ring.queue !== null,
+        enabled: ring.enabled,
+        polled: ring.polled,
+        nextAvailable: ring.queue?.nextAvailable ?? ring.base,
+      })),
+    };
+  }
+
+  /** Closes the listening socket and the connection, and gives all memory back. */
+  close(): void {
+    this.#closeListener();
+    this.#connection?.close("the device was closed");
+  }
+
+  #closeListener(): void {
+    if (this.#listenerRegistration >= 0) this.#context.loop.remove(this.#listenerRegistration);
+    this.#listenerRegistration = -1;
+    this.#listener?.close();
+    this.#listener = null;
+  }
+}
+
+/** The peer's process id for a log. */
+function pidOf(fd: number): number | string {
+  try {
+    return peerCredentials(fd).pid;
+  } catch {
+    return "unknown";
+  }
+}

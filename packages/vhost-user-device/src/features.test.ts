@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import { Capability } from "@passt-ts/net-backend/backend";
+import { VirtioFeature as F, featureMask, hasFeature, ProtocolFeature } from "@passt-ts/vhost-user-proto/features";
+import { negotiate, offeredFeatures, offeredProtocolFeatures } from "./features.ts";
+
+const ALL_CAPABILITIES = Object.values(Capability).reduce((sum, bit) => sum | bit, 0);
+
+test("every capability is a feature, and comes back when the driver takes it", () => {
+  const features = offeredFeatures(ALL_CAPABILITIES, 0n, {});
+  for (const bit of [F.CSUM, F.HOST_TSO4, F.HOST_TSO6, F.HOST_USO, F.GUEST_CSUM, F.GUEST_TSO4, F.GUEST_TSO6]) {
+    expect(hasFeature(features, bit)).toBe(true);
+  }
+  expect(features & featureMask(F.GUEST_USO4, F.GUEST_USO6)).toBe(featureMask(F.GUEST_USO4, F.GUEST_USO6));
+  expect(negotiate(features).capabilities).toBe(ALL_CAPABILITIES);
+});
+
+test("what depends on a checksum feature is neither offered nor used without it", () => {
+  const features = offeredFeatures(ALL_CAPABILITIES, 0n, { withhold: featureMask(F.CSUM, F.GUEST_CSUM) });
+  expect(features).toBe(featureMask(F.VERSION_1, F.PROTOCOL_FEATURES, F.MRG_RXBUF));
+  expect(negotiate(featureMask(F.HOST_TSO4, F.GUEST_TSO4, F.GUEST_USO4, F.GUEST_USO6)).capabilities).toBe(0);
+  // A driver that takes only one half of GUEST_USO gets none.
+  expect(negotiate(featureMask(F.GUEST_CSUM, F.GUEST_USO4)).capabilities).toBe(Capability.givesPartialChecksum);
+});
+
+test("configured fields need CONFIG; only optional features can be asked for", () => {
+  const configured = featureMask(F.MAC);
+  expect(hasFeature(offeredFeatures(0, configured, {}), F.MAC)).toBe(true);
+  const withholdProtocol = featureMask(ProtocolFeature.CONFIG);
+  expect(hasFeature(offeredFeatures(0, configured, { withholdProtocol }), F.MAC)).toBe(false);
+  expect(offeredProtocolFeatures({ withholdProtocol })).toBe(0x29n);
+  expect(() => offeredFeatures(0, 0n, { offer: featureMask(F.RING_PACKED) })).toThrow(RangeError);
+});
+
+test("the header is 12 bytes long with VERSION_1 or MRG_RXBUF, else 10", () => {
+  expect(negotiate(0n)).toMatchObject({ headerLength: 10, mergeable: false });
+  expect(negotiate(featureMask(F.MRG_RXBUF))).toMatchObject({ headerLength: 12, mergeable: true });
+  expect(negotiate(featureMask(F.VERSION_1))).toMatchObject({ headerLength: 12, mergeable: false });
+  expect(negotiate(featureMask(F.EVENT_IDX))).toMatchObject({ eventIndex: true, indirect: false });
+  expect(negotiate(featureMask(F.INDIRECT_DESC))).toMatchObject({ eventIndex: false, indirect: true });
+});

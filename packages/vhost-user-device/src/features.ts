@@ -1,0 +1,102 @@
+import { Capability } from "@passt-ts/net-backend/backend";
+import { featureMask, hasFeature, ProtocolFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
+
+/** What a device offers beyond what its back-end's capabilities say; all 64-bit masks of feature bits. */
+export interface FeatureOptions {
+  /** Virtio features to offer on top, of {@link OPTIONAL_FEATURES}. */
+  readonly offer?: bigint;
+  /** Virtio features not to offer; what depends on them is not offered either. */
+  readonly withhold?: bigint;
+  /** Protocol features not to offer. */
+  readonly withholdProtocol?: bigint;
+}
+
+/** Virtio features that are offered only when asked for. */
+export const OPTIONAL_FEATURES: bigint = featureMask(VirtioFeature.INDIRECT_DESC, VirtioFeature.EVENT_IDX);
+
+/** Virtio features without which nothing works. */
+const BASE_FEATURES: bigint = featureMask(
+  VirtioFeature.VERSION_1,
+  VirtioFeature.PROTOCOL_FEATURES,
+  VirtioFeature.MRG_RXBUF,
+);
+
+/** Protocol features of this device. */
+const PROTOCOL_FEATURES: bigint = featureMask(
+  ProtocolFeature.MQ,
+  ProtocolFeature.REPLY_ACK,
+  ProtocolFeature.BACKEND_REQ,
+  ProtocolFeature.CONFIG,
+);
+
+/** Each capability of a back-end with the feature that it stands for, and the one that this depends on (-1: none). */
+const CAPABILITY_FEATURES: readonly (readonly [capability: number, feature: number, needs: number])[] = [
+  [Capability.takesPartialChecksum, VirtioFeature.CSUM, -1],
+  [Capability.takesTso4, VirtioFeature.HOST_TSO4, VirtioFeature.CSUM],
+  [Capability.takesTso6, VirtioFeature.HOST_TSO6, VirtioFeature.CSUM],
+  [Capability.takesUso, VirtioFeature.HOST_USO, VirtioFeature.CSUM],
+  [Capability.givesPartialChecksum, VirtioFeature.GUEST_CSUM, -1],
+  [Capability.givesTso4, VirtioFeature.GUEST_TSO4, VirtioFeature.GUEST_CSUM],
+  [Capability.givesTso6, VirtioFeature.GUEST_TSO6, VirtioFeature.GUEST_CSUM],
+];
+
+/** One capability for two features, which are offered together and given up when one of them is not taken. */
+const USO_FEATURES: bigint = featureMask(VirtioFeature.GUEST_USO4, VirtioFeature.GUEST_USO6);
+
+/** What a device says in GET_PROTOCOL_FEATURES. */
+export function offeredProtocolFeatures(options: FeatureOptions): bigint {
+  return PROTOCOL_FEATURES & ~(options.withholdProtocol ?? 0n);
+}
+
+/**
+ * What a device says in GET_FEATURES.
+ *
+ * @param capabilities what its back-end could offer, bits of `Capability`.
+ * @param configured features whose values the configuration space holds (MAC, MTU, STATUS).
+ * @throws RangeError when `offer` names a feature that is not optional.
+ */
+export function offeredFeatures(capabilities: number, configured: bigint, options: FeatureOptions): bigint {
+  const optional = options.offer ?? 0n;
+  if ((optional & ~OPTIONAL_FEATURES) !== 0n) throw new RangeError(`cannot offer features 0x${optional.toString(16)}`);
+  let features = BASE_FEATURES | optional;
+  // Without CONFIG the front-end has its own configuration space, and these features are its own business.
+  if (hasFeature(offeredProtocolFeatures(options), ProtocolFeature.CONFIG)) features |= configured;
+  const withheld = options.withhold ?? 0n;
+  for (const [capability, feature, needs] of CAPABILITY_FEATURES) {
+    if ((capabilities & capability) === 0 || hasFeature(withheld, feature)) continue;
+    if (needs < 0 || hasFeature(features, needs)) features |= featureMask(feature);
+  }
+  if ((capabilities & Capability.givesUso) !== 0 && hasFeature(features, VirtioFeature.GUEST_CSUM)) {
+    features |= USO_FEATURES;
+  }
+  return features & ~withheld;
+}
+
+/** What the features that a driver took mean for the data plane. */
+export interface Negotiated {
+  readonly headerLength: 10 | 12;
+  readonly mergeable: boolean;
+  readonly eventIndex: boolean;
+  readonly indirect: boolean;
+  /** Bits of `Capability` that both sides have. */
+  readonly capabilities: number;
+}
+
+/** Reads the features that a front-end acknowledged. */
+export function negotiate(features: bigint): Negotiated {
+  const mergeable = hasFeature(features, VirtioFeature.MRG_RXBUF);
+  let capabilities = 0;
+  for (const [capability, feature, needs] of CAPABILITY_FEATURES) {
+    if (hasFeature(features, feature) && (needs < 0 || hasFeature(features, needs))) capabilities |= capability;
+  }
+  const guestChecksum = hasFeature(features, VirtioFeature.GUEST_CSUM);
+  if (guestChecksum && (features & USO_FEATURES) === USO_FEATURES) capabilities |= Capability.givesUso;
+  return {
+    // num_buffers exists in the legacy header only with MRG_RXBUF (virtio 1.3, 5.1.6.1).
+    headerLength: mergeable || hasFeature(features, VirtioFeature.VERSION_1) ? 12 : 10,
+    mergeable,
+    eventIndex: hasFeature(features, VirtioFeature.EVENT_IDX),
+    indirect: hasFeature(features, VirtioFeature.INDIRECT_DESC),
+    capabilities,
+  };
+}

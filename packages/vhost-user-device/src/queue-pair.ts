@@ -1,0 +1,106 @@
+/**
+ * The data plane of one pair of rings. The guest writes the rings; whatever it writes costs its own queue. Nothing here
+ * allocates or throws for a frame.
+ */
+import type { WindowTable } from "@passt-ts/iov/windows";
+import type { NetBackend } from "@passt-ts/net-backend/backend";
+import { FrameBatch } from "@passt-ts/net-backend/frame-batch";
+import { NET_COUNTERS } from "@passt-ts/virtio-net/net-counter";
+import { RxQueue } from "@passt-ts/virtio-net/rx-queue";
+import { TxQueue } from "@passt-ts/virtio-net/tx-queue";
+import { DeviceCounter } from "./device-counter.ts";
+import type { Negotiated } from "./features.ts";
+import type { Vring } from "./vring.ts";
+
+/** Batches taken from the transmit ring in one turn, before host to guest traffic gets its share. */
+const BATCHES_PER_TURN = 4;
+
+/** The most descriptors that a chain needs entries for, whatever the batch holds (virtio 1.3, 2.7). */
+const CHAIN_ENTRIES_MAX = 32768;
+
+/** Entries that buffers across window edges cost on top. */
+const EDGE_ENTRIES = 1024;
+
+/** Sizes of a {@link QueuePair}. */
+export interface QueuePairOptions {
+  /** Frames that the back-end gets at once. */
+  readonly batchFrames: number;
+  readonly counters: Float64Array;
+}
+
+/** A receive and a transmit ring with the queues behind them; the queues live as long as the device. */
+export class QueuePair {
+  readonly rx: RxQueue;
+  readonly tx: TxQueue;
+  /** Indices: `NetCounter` of virtio-net, both directions. */
+  readonly netCounters: Float64Array = new Float64Array(NET_COUNTERS);
+  readonly #frames: FrameBatch;
+  readonly #counters: Float64Array;
+  #rxRing: Vring | null = null;
+  #txRing: Vring | null = null;
+
+  constructor(windows: WindowTable, options: QueuePairOptions) {
+    this.rx = new RxQueue(windows, { counters: this.netCounters });
+    this.tx = new TxQueue(options.batchFrames, this.netCounters);
+    this.#frames = new FrameBatch(windows, options.batchFrames, CHAIN_ENTRIES_MAX + EDGE_ENTRIES);
+    this.#counters = options.counters;
+  }
+
+  /** Points the queues at what the rings hold now; to be called when a ring starts, stops, or is switched. */
+  bind(rxRing: Vring | null, txRing: Vring | null, negotiated: Negotiated): void {
+    const { headerLength, mergeable, capabilities } = negotiated;
+    this.#rxRing = rxRing;
+    this.#txRing = txRing;
+    // A disabled receive ring gets no frames; a disabled transmit ring is emptied without effect.
+    const rxQueue = rxRing?.enabled === true ? rxRing.queue : null;
+    this.rx.bind(rxQueue, headerLength, mergeable, capabilities);
+    this.tx.bind(txRing?.queue ?? null, headerLength, capabilities);
+  }
+
+  /** A ring is polled because its driver gives no kicks. */
+  get polled(): boolean {
+    return isPolled(this.#rxRing) || isPolled(this.#txRing);
+  }
+
+  /** Carries what the guest sent. Returns true when more waits. */
+  transmit(backend: NetBackend, nowMs: number): boolean {
+    const ring = this.#txRing;
+    const queue = ring?.queue ?? null;
+    if (ring === null || queue === null || !(ring.kicked || ring.polled)) return false;
+    ring.kicked = false;
+    queue.suppressKicks();
+    for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
+      const count = this.tx.popBatch(this.#frames);
+      if (count > 0 && ring.enabled) backend.send(this.#frames, count, nowMs);
+      else this.#counters[DeviceCounter.txDrained] += count;
+      const chains = this.tx.complete();
+      if (chains === 0) return this.#sleep(ring);
+      this.#counters[DeviceCounter.txBatches]++;
+    }
+    if (queue.pending() === 0) return this.#sleep(ring);
+    ring.kicked = true;
+    return true;
+  }
+
+  /** Lets the driver kick again, unless more came in the meantime; so no chain is ever waited for in vain. */
+  #sleep(ring: Vring): boolean {
+    if (ring.polled || ring.queue === null || !ring.queue.allowKicks()) return false;
+    ring.kicked = true;
+    return true;
+  }
+
+  /** Shows the driver what it received, and calls each ring at most once. */
+  notify(): void {
+    this.rx.publish();
+    if (this.#rxRing !== null && this.rx.needsNotification() && this.#rxRing.call()) {
+      this.#counters[DeviceCounter.callsRx]++;
+    }
+    if (this.#txRing !== null && this.tx.needsNotification() && this.#txRing.call()) {
+      this.#counters[DeviceCounter.callsTx]++;
+    }
+  }
+}
+
+function isPolled(ring: Vring | null): boolean {
+  return ring?.polled === true && ring.queue !== null;
+}

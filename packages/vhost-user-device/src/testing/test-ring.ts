@@ -1,0 +1,311 @@
+import { readSync } from "node:fs";
+import { createEventFd, createPipe, EventSignal } from "@passt-ts/linux/eventfd";
+import type { OwnedFd } from "@passt-ts/linux/owned-fd";
+import { hasFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
+import type { VringAddress } from "@passt-ts/vhost-user-proto/payload";
+import { DescriptorChain } from "@passt-ts/virtio-ring/descriptor-chain";
+import { SplitDriverQueue } from "@passt-ts/virtio-ring/split-driver-queue";
+import {
+  availableRingBytes,
+  descriptorTableBytes,
+  type SplitRing,
+  splitRing,
+  usedRingBytes,
+} from "@passt-ts/virtio-ring/split-ring";
+import { type GuestRam, POISON } from "./guest-ram.ts";
+
+/** What a {@link TestRing} is made of. */
+export interface TestRingOptions {
+  readonly index: number;
+  /** Where it begins in the memory file. */
+  readonly at: number;
+  readonly size: number;
+  readonly startIndex: number;
+  readonly callPipe: boolean;
+}
+
+/** A frame as it lies in the driver's buffers: a copy without the virtio-net header. */
+export interface ReceivedFrame {
+  readonly bytes: Uint8Array;
+  readonly flags: number;
+  readonly gsoType: number;
+  readonly headerLength: number;
+  readonly gsoSize: number;
+  readonly checksumStart: number;
+  readonly checksumOffset: number;
+  readonly numBuffers: number;
+  /** What the device says it wrote to each buffer. */
+  readonly usedBytes: readonly number[];
+}
+
+interface Chain {
+  readonly at: number;
+  readonly sizeBytes: number;
+  readonly layout: readonly number[];
+}
+
+/** Poison between two buffers of a chain, which the device must not touch. */
+const GAP_BYTES = 16;
+const PIECES_MAX = 1024;
+
+/** One virtqueue on the driver's side, its memory and its event descriptors. */
+export class TestRing {
+  readonly index: number;
+  readonly size: number;
+  readonly startIndex: number;
+  readonly ring: SplitRing;
+  readonly address: VringAddress;
+  queue: SplitDriverQueue;
+  #headerLength: 10 | 12 = 12;
+  readonly #ram: GuestRam;
+  readonly #kick: OwnedFd = createEventFd();
+  readonly #error: OwnedFd = createEventFd();
+  readonly #call: OwnedFd;
+  /** The reading end, when the call descriptor is a pipe. */
+  readonly #callReader: OwnedFd | null;
+  readonly #signal: EventSignal = new EventSignal();
+  readonly #chain: DescriptorChain = new DescriptorChain(PIECES_MAX);
+  readonly #chains: Map<number, Chain> = new Map();
+
+  constructor(ram: GuestRam, options: TestRingOptions) {
+    const { index, at, size, startIndex } = options;
+    this.#ram = ram;
+    this.index = index;
+    this.size = size;
+    this.startIndex = startIndex;
+    const available = at + descriptorTableBytes(size);
+    const used = (available + availableRingBytes(size) + 3) & ~3;
+    const { bytes } = ram;
+    this.ring = splitRing(
+      size,
+      bytes.subarray(at, at + descriptorTableBytes(size)),
+      bytes.subarray(available, available + availableRingBytes(size)),
+      bytes.subarray(used, used + usedRingBytes(size)),
+    );
+    this.address = {
+      index,
+      flags: 0,
+      descriptors: ram.userAddress(at),
+      available: ram.userAddress(available),
+      used: ram.userAddress(used),
+      logAddress: 0n,
+    };
+    const pipe = options.callPipe ? createPipe() : null;
+    this.#callReader = pipe?.[0] ?? null;
+    this.#call = pipe?.[1] ?? createEventFd();
+    this.queue = this.#newQueue(0n, startIndex);
+  }
+
+  #newQueue(features: bigint, startIndex: number): SplitDriverQueue {
+    const eventIndex = hasFeature(features, VirtioFeature.EVENT_IDX);
+    return new SplitDriverQueue({ ring: this.ring, eventIndex, indirectTables: null, startIndex });
+  }
+
+  /** Begins anew, for features that were agreed on; buffers given before are forgotten, as by a new driver. */
+  negotiated(features: bigint, startIndex: number = this.startIndex): void {
+    const long = hasFeature(features, VirtioFeature.VERSION_1) || hasFeature(features, VirtioFeature.MRG_RXBUF);
+    this.#headerLength = long ? 12 : 10;
+    for (const chain of this.#chains.values()) this.#ram.release(chain.at, chain.sizeBytes);
+    this.#chains.clear();
+    this.queue = this.#newQueue(features, startIndex);
+  }
+
+  get kickFd(): number {
+    return this.#kick.fd;
+  }
+
+  get callFd(): number {
+    return this.#call.fd;
+  }
+
+  get errorFd(): number {
+    return this.#error.fd;
+  }
+
+  /** Chains that the device has not used yet. */
+  get outstanding(): number {
+    return this.#chains.size;
+  }
+
+  /** Publishes what was added, and kicks if the device wants it. Returns whether it did. */
+  kick(): boolean {
+    this.queue.publish();
+    if (!this.queue.needsKick()) return false;
+    this.kickAnyway();
+    return true;
+  }
+
+  kickAnyway(): void {
+    this.#signal.notify(this.#kick.fd);
+  }
+
+  /** How often the device has called since this was last asked. */
+  takeCalls(): number {
+    if (this.#callReader !== null) return this.#signal.drain(this.#callReader.fd) / 8;
+    return readCounter(this.#call.fd);
+  }
+
+  /** Closes the reading end of a call pipe, as a front-end does that has gone away. */
+  closeCallReader(): void {
+    this.#callReader?.close();
+  }
+
+  /** How often the device has told the error fd. */
+  takeErrors(): number {
+    return readCounter(this.#error.fd);
+  }
+
+  /** Adds a frame to send, unpublished; see TestFrontEnd.send. */
+  send(frame: Uint8Array, layout: readonly number[], header: Uint8Array = new Uint8Array(this.#headerLength)): void {
+    const bytes = new Uint8Array(header.length + frame.length);
+    bytes.set(header);
+    bytes.set(frame, header.length);
+    const pieces: number[] = [];
+    let left = bytes.length;
+    for (const piece of [...layout, left]) {
+      if (left > 0) pieces.push(Math.min(piece, left));
+      left -= Math.min(piece, left);
+    }
+    let done = 0;
+    this.#add(pieces, true, (at, length) => {
+      this.#ram.bytes.set(bytes.subarray(done, done + length), at);
+      done += length;
+    });
+  }
+
+  /** Adds a receive buffer, unpublished. */
+  offer(layout: readonly number[]): void {
+    this.#add(layout, false, () => {});
+  }
+
+  #add(layout: readonly number[], readable: boolean, fill: (at: number, lengthBytes: number) => void): void {
+    const sizeBytes = layout.reduce((sum, piece) => sum + piece + GAP_BYTES, GAP_BYTES);
+    const at = this.#ram.allocate(sizeBytes);
+    const chain = this.#chain.clear();
+    forEachPiece({ at, sizeBytes, layout }, (piece, lengthBytes) => {
+      fill(piece, lengthBytes);
+      const address = this.#ram.guestAddress(piece);
+      if (readable) chain.readable(address, lengthBytes);
+      else chain.writable(address, lengthBytes);
+    });
+    const head = this.queue.add(chain);
+    if (head < 0) throw new Error("the ring is full");
+    this.#chains.set(head, { at, sizeBytes, layout });
+  }
+
+  /** Takes back the buffers of frames that were sent. */
+  reapSent(): number {
+    let count = 0;
+    for (let head = this.queue.reap(); head >= 0; head = this.queue.reap()) {
+      const chain = this.#takeChain(head);
+      this.#ram.release(chain.at, chain.sizeBytes);
+      count++;
+    }
+    return count;
+  }
+
+  /** Takes the frames that have arrived and gives their buffers again, unpublished. */
+  takeFrames(mergeable: boolean): ReceivedFrame[] {
+    const frames: ReceivedFrame[] = [];
+    for (;;) {
+      const pieces: Uint8Array[] = [];
+      const usedBytes: number[] = [];
+      if (!this.#takeBuffer(pieces, usedBytes)) return frames;
+      const first = pieces[0] as Uint8Array;
+      const numBuffers = mergeable ? new DataView(first.buffer).getUint16(10, true) : 1;
+      for (let i = 1; i < numBuffers; i++) {
+        if (!this.#takeBuffer(pieces, usedBytes)) throw new Error(`${numBuffers} buffers promised, ${i} used`);
+      }
+      frames.push(frameOf(pieces, usedBytes, this.#headerLength, numBuffers));
+    }
+  }
+
+  #takeBuffer(pieces: Uint8Array[], usedBytes: number[]): boolean {
+    const head = this.queue.reap();
+    if (head < 0) return false;
+    const chain = this.#takeChain(head);
+    let left = this.queue.reapedBytes;
+    usedBytes.push(left);
+    const bytes = new Uint8Array(left);
+    forEachPiece(chain, (at, lengthBytes) => {
+      const take = Math.min(left, lengthBytes);
+      bytes.set(this.#ram.bytes.subarray(at, at + take), bytes.length - left);
+      left -= take;
+    });
+    if (left > 0) throw new Error(`${bytes.length} bytes written to a shorter buffer`);
+    pieces.push(bytes);
+    this.#ram.release(chain.at, chain.sizeBytes);
+    this.offer(chain.layout);
+    return true;
+  }
+
+  #takeChain(head: number): Chain {
+    const chain = this.#chains.get(head);
+    if (chain === undefined) throw new Error(`the device used chain ${head}, which it does not have`);
+    this.#chains.delete(head);
+    this.#checkGaps(chain);
+    return chain;
+  }
+
+  #checkGaps(chain: Chain): void {
+    let gapAt = chain.at;
+    const check = (end: number) => {
+      for (; gapAt < end; gapAt++) {
+        if (this.#ram.bytes[gapAt] !== POISON) throw new Error(`byte ${gapAt} between buffers was overwritten`);
+      }
+    };
+    forEachPiece(chain, (at, lengthBytes) => {
+      check(at);
+      gapAt = at + lengthBytes;
+    });
+    check(chain.at + chain.sizeBytes);
+  }
+
+  close(): void {
+    this.#kick.close();
+    this.#call.close();
+    this.#callReader?.close();
+    this.#error.close();
+  }
+}
+
+function forEachPiece(chain: Chain, visit: (at: number, lengthBytes: number) => void): void {
+  let at = chain.at + GAP_BYTES;
+  for (const lengthBytes of chain.layout) {
+    visit(at, lengthBytes);
+    at += lengthBytes + GAP_BYTES;
+  }
+}
+
+function frameOf(pieces: Uint8Array[], usedBytes: number[], headerLength: number, numBuffers: number): ReceivedFrame {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  const view = new DataView(all.buffer);
+  return {
+    bytes: all.slice(headerLength),
+    flags: view.getUint8(0),
+    gsoType: view.getUint8(1),
+    headerLength: view.getUint16(2, true),
+    gsoSize: view.getUint16(4, true),
+    checksumStart: view.getUint16(6, true),
+    checksumOffset: view.getUint16(8, true),
+    numBuffers,
+    usedBytes,
+  };
+}
+
+/** Reads and clears the counter of an eventfd; 0 when it is 0. */
+function readCounter(fd: number): number {
+  const counter = new BigUint64Array(1);
+  try {
+    readSync(fd, counter, 0, 8, null);
+  } catch (error) {
+    if ((error as { code?: string }).code === "EAGAIN") return 0;
+    throw error;
+  }
+  return Number(counter[0]);
+}

@@ -1,0 +1,104 @@
+/** The front-end's side: each request as bytes ready to be sent, and its replies read back. */
+import { VhostUserError } from "./error.ts";
+import { encodeRequest } from "./header.ts";
+import type { Message, Refusal } from "./message-reader.ts";
+import {
+  type ConfigSpace,
+  encodeConfig,
+  encodeMemoryRegion,
+  encodeMemoryTable,
+  encodeU64,
+  encodeVringAddress,
+  encodeVringFd,
+  encodeVringState,
+  type MemoryRegion,
+  type VringAddress,
+  type VringFd,
+  type VringState,
+} from "./payload.ts";
+import { FRONT_END_REQUESTS, FrontEndRequest } from "./requests.ts";
+
+const NO_PAYLOAD = new Uint8Array(0);
+
+/** Names of the requests of a front-end that have no payload. */
+export type PlainRequest =
+  | "GET_FEATURES"
+  | "SET_OWNER"
+  | "RESET_OWNER"
+  | "GET_PROTOCOL_FEATURES"
+  | "GET_QUEUE_NUM"
+  | "SET_BACKEND_REQ_FD"
+  | "RESET_DEVICE"
+  | "GET_MAX_MEM_SLOTS"
+  | "GET_STATUS";
+
+/** Names of the requests whose payload is one u64. */
+export type U64Request = "SET_FEATURES" | "SET_PROTOCOL_FEATURES" | "SEND_RARP" | "NET_SET_MTU" | "SET_STATUS";
+
+/** Names of the requests whose payload is a ring and a number. */
+export type VringStateRequest = "SET_VRING_NUM" | "SET_VRING_BASE" | "GET_VRING_BASE" | "SET_VRING_ENABLE";
+
+/** Names of the requests that carry a ring's file descriptor. */
+export type VringFdRequest = "SET_VRING_KICK" | "SET_VRING_CALL" | "SET_VRING_ERR";
+
+/** A request without payload. */
+export function plainRequest(name: PlainRequest, needReply = false): Uint8Array {
+  return encodeRequest(FrontEndRequest[name], NO_PAYLOAD, needReply);
+}
+
+/** A request with one u64. */
+export function u64Request(name: U64Request, value: bigint | number, needReply = false): Uint8Array {
+  return encodeRequest(FrontEndRequest[name], encodeU64(value), needReply);
+}
+
+/** A request about one ring with one number. */
+export function vringStateRequest(name: VringStateRequest, state: VringState, needReply = false): Uint8Array {
+  return encodeRequest(FrontEndRequest[name], encodeVringState(state), needReply);
+}
+
+/** SET_VRING_ADDR. */
+export function vringAddressRequest(address: VringAddress, needReply = false): Uint8Array {
+  return encodeRequest(FrontEndRequest.SET_VRING_ADDR, encodeVringAddress(address), needReply);
+}
+
+/** SET_VRING_KICK, _CALL or _ERR; with `hasFd` one file descriptor is to be sent with it. */
+export function vringFdRequest(name: VringFdRequest, fd: VringFd, needReply = false): Uint8Array {
+  return encodeRequest(FrontEndRequest[name], encodeVringFd(fd), needReply);
+}
+
+/** SET_MEM_TABLE; one file descriptor for each region is to be sent with it, in the same order. */
+export function memoryTableRequest(
+  regions: readonly MemoryRegion[],
+  needReply = false,
+  paddedRegions: number = regions.length,
+): Uint8Array {
+  return encodeRequest(FrontEndRequest.SET_MEM_TABLE, encodeMemoryTable(regions, paddedRegions), needReply);
+}
+
+/** ADD_MEM_REG (one file descriptor goes with it) or REM_MEM_REG. */
+export function memoryRegionRequest(
+  name: "ADD_MEM_REG" | "REM_MEM_REG",
+  region: MemoryRegion,
+  needReply = false,
+): Uint8Array {
+  return encodeRequest(FrontEndRequest[name], encodeMemoryRegion(region), needReply);
+}
+
+/** GET_CONFIG of `sizeBytes` bytes (the contents are zeros), or SET_CONFIG of the contents given. */
+export function configRequest(name: "GET_CONFIG" | "SET_CONFIG", config: ConfigSpace, needReply = false): Uint8Array {
+  return encodeRequest(FrontEndRequest[name], encodeConfig(config), needReply);
+}
+
+/**
+ * The payload of the reply to `request` out of what a reader of replies returned.
+ *
+ * @throws VhostUserError the refusal's own error, or UNEXPECTED_REPLY when it answers something else.
+ */
+export function replyPayload(request: FrontEndRequest, read: Message | Refusal): Uint8Array {
+  if (read.kind === "refusal") throw read.error;
+  if (read.row.request !== request) {
+    const asked = FRONT_END_REQUESTS.get(request)?.name ?? request;
+    throw new VhostUserError("UNEXPECTED_REPLY", `reply to ${read.row.name}, ${asked} was sent`);
+  }
+  return read.payload;
+}
