@@ -1,0 +1,80 @@
+const NONE = -1;
+
+/**
+ * Several first-in first-out lists over one set of slots (flow numbers): a slot sits on one list or on none.
+ *
+ * All operations take constant time and allocate nothing.
+ */
+export class SlotLists {
+  /** Slots on each list. */
+  readonly lengths: Int32Array;
+  readonly #next: Int32Array;
+  readonly #previous: Int32Array;
+  readonly #list: Int16Array;
+  readonly #heads: Int32Array;
+  readonly #tails: Int32Array;
+
+  /**
+   * @param capacity slots, numbered from 0.
+   * @param listCount lists, numbered from 0.
+   */
+  constructor(capacity: number, listCount: number) {
+    this.lengths = new Int32Array(listCount);
+    this.#next = new Int32Array(capacity).fill(NONE);
+    this.#previous = new Int32Array(capacity).fill(NONE);
+    this.#list = new Int16Array(capacity).fill(NONE);
+    this.#heads = new Int32Array(listCount).fill(NONE);
+    this.#tails = new Int32Array(listCount).fill(NONE);
+  }
+
+  /** The list that `slot` sits on, or -1. */
+  listOf(slot: number): number {
+    return this.#list[slot];
+  }
+
+  /** The oldest slot of `list`, or -1. */
+  first(list: number): number {
+    return this.#heads[list];
+  }
+
+  /** The slot behind `slot` on its list, or -1. */
+  next(slot: number): number {
+    return this.#next[slot];
+  }
+
+  /** Puts `slot` at the end of `list`, off the list it sat on; a slot that is on `list` already keeps its place. */
+  append(list: number, slot: number): void {
+    if (this.#list[slot] === list) return;
+    this.remove(slot);
+    const tail = this.#tails[list];
+    this.#previous[slot] = tail;
+    if (tail === NONE) this.#heads[list] = slot;
+    else this.#next[tail] = slot;
+    this.#tails[list] = slot;
+    this.#list[slot] = list;
+    this.lengths[list]++;
+  }
+
+  /** Takes the oldest slot off `list`; -1 when the list is empty. */
+  takeFirst(list: number): number {
+    const slot = this.#heads[list];
+    if (slot !== NONE) this.remove(slot);
+    return slot;
+  }
+
+  /** Takes `slot` off the list it sits on, if any. */
+  remove(slot: number): void {
+    const list = this.#list[slot];
+    if (list === NONE) return;
+    const next = this.#next[slot];
+    const previous = this.#previous[slot];
+    if (previous === NONE) this.#heads[list] = next;
+    else this.#next[previous] = next;
+    if (next === NONE) this.#tails[list] = previous;
+    else this.#previous[next] = previous;
+    this.#next[slot] = NONE;
+    this.#previous[slot] = NONE;
+    this.#list[slot] = NONE;
+    this.lengths[list]--;
+  }
+}
