@@ -1,0 +1,279 @@
+import { isLoopback } from "@passt-ts/address-map/address";
+import type { AddressMap } from "@passt-ts/address-map/address-map";
+import type { FlowKey } from "@passt-ts/flow/flow-key";
+import type { KeyedHash } from "@passt-ts/flow/keyed-hash";
+import { TcpFlag, TcpOptions } from "@passt-ts/wire/tcp";
+import { type Acknowledger, OFFERED_WINDOW_SCALE } from "./acknowledger.ts";
+import { type Connection, RTO_AFTER_SYN_LOSS_MS, State } from "./connection.ts";
+import { type ConnectionStore, List } from "./connection-store.ts";
+import { TcpCounter } from "./counters.ts";
+import type { Segment } from "./segment.ts";
+import type { SegmentBuilder } from "./segment-builder.ts";
+import { type Seq, seq, seqAdd, seqDiff } from "./sequence.ts";
+import { SocketError, type TcpSocketPort } from "./socket-port.ts";
+import type { Teardown } from "./teardown.ts";
+
+const PROTOCOL_TCP = 6;
+/** Waits between SYNs, in ms: they leave at 0, 1, 2, 3, 4, 5, 7 and 11 s, and at 19 s it is over. */
+const SYN_WAITS_MS: readonly number[] = [1000, 1000, 1000, 1000, 1000, 2000, 4000, 8000];
+/** RFC 9293 section 3.7.1: a peer that does not say. */
+const MSS_DEFAULT = 536;
+const MSS_MIN = 64;
+/** RFC 6528: the clock of initial sequence numbers ticks once in 32 ns. */
+const TICKS_PER_MS = 31_250;
+/** Above this, an MSS is rounded down to whole pages. */
+const PAGE_BYTES = 4096;
+
+/** The MSS to offer for an MTU. */
+export function offeredMss(mtu: number, ipVersion: number): number {
+  const bytes = mtu - (ipVersion === 4 ? 40 : 60);
+  return bytes > PAGE_BYTES ? bytes - (bytes % PAGE_BYTES) : bytes;
+}
+
+/** Opens connections: SYN of the guest to connect(), accept() to SYN, and the answers until both sides agree. */
+export class Handshake {
+  readonly #store: ConnectionStore;
+  readonly #port: TcpSocketPort;
+  readonly #builder: SegmentBuilder;
+  readonly #acknowledger: Acknowledger;
+  readonly #teardown: Teardown;
+  readonly #addressMap: AddressMap;
+  readonly #hash: KeyedHash;
+  readonly #mtu: number;
+  readonly #counters: Float64Array;
+  readonly #tcpOptions: TcpOptions = new TcpOptions();
+  readonly #words: Uint32Array = new Uint32Array(4);
+
+  constructor(
+    store: ConnectionStore,
+    port: TcpSocketPort,
+    builder: SegmentBuilder,
+    acknowledger: Acknowledger,
+    teardown: Teardown,
+    addressMap: AddressMap,
+    hash: KeyedHash,
+    mtu: number,
+    counters: Float64Array,
+  ) {
+    this.#store = store;
+    this.#port = port;
+    this.#builder = builder;
+    this.#acknowledger = acknowledger;
+    this.#teardown = teardown;
+    this.#addressMap = addressMap;
+    this.#hash = hash;
+    this.#mtu = mtu;
+    this.#counters = counters;
+  }
+
+  /** Answers a segment that belongs to no connection (RFC 9293 section 3.10.7.1), or opens one for its SYN. */
+  answerUnknown(key: FlowKey, ipVersion: number, segment: Segment, view: DataView, nowMs: number): void {
+    if (segment.has(TcpFlag.rst)) return;
+    if (segment.has(TcpFlag.syn) && !segment.has(TcpFlag.ack)) this.#open(key, ipVersion, segment, view, nowMs);
+    else this.#refuse(key, ipVersion, segment);
+  }
+
+  /** A connection accepted on the host: SYN to the guest. The connection, or null when there can be none. */
+  accept(key: FlowKey, socket: number, ipVersion: number, source: Uint32Array, nowMs: number): Connection | null {
+    if (this.#store.table.find(key) !== -1) return null;
+    const connection = this.#store.add(key);
+    if (connection === null) {
+      this.#counters[TcpCounter.tableFull]++;
+      return null;
+    }
+    connection.open(State.synSent, ipVersion, this.#initialSequence(key, nowMs));
+    if (this.#port.adopt(connection.flow, socket) < 0) {
+      this.#store.remove(connection);
+      return null;
+    }
+    connection.socket = socket;
+    connection.local = isLoopback(source, 0) ? 1 : 0;
+    connection.offeredMss = offeredMss(this.#mtu, ipVersion);
+    connection.sndNxt = seqAdd(connection.isn, 1);
+    connection.sndMax = connection.sndNxt;
+    this.#counters[TcpCounter.accepted]++;
+    this.#sendSyn(connection, nowMs);
+    return connection;
+  }
+
+  /** The socket of a connecting flow has something to say. */
+  connected(connection: Connection, nowMs: number): void {
+    const error = this.#port.connectError(connection.socket);
+    if (error === SocketError.inProgress) return;
+    if (error < 0) {
+      this.#counters[TcpCounter.connectFailed]++;
+      // Nothing was sent yet: a RST that acknowledges the SYN carries sequence number 0.
+      connection.sndUna = seq(0);
+      connection.sndMax = seq(0);
+      this.#teardown.abort(connection, nowMs);
+      return;
+    }
+    connection.state = State.synReceived;
+    connection.sndNxt = seqAdd(connection.isn, 1);
+    connection.sndMax = connection.sndNxt;
+    this.#sendSyn(connection, nowMs);
+  }
+
+  /** A segment from the guest for a connection that is not established yet. True when it is established now. */
+  input(connection: Connection, key: FlowKey, segment: Segment, view: DataView, nowMs: number): boolean {
+    if (connection.state === State.synSent) return this.#inputInbound(connection, key, segment, view, nowMs);
+    const isReset = segment.has(TcpFlag.rst);
+    if (isReset || (segment.has(TcpFlag.syn) && segment.sequence !== seqAdd(connection.rcvNxt, -1))) {
+      // A SYN with another number is a new attempt of a guest that forgot this one.
+      if (isReset && segment.sequence !== connection.rcvNxt) return false;
+      const { ipVersion } = connection;
+      this.#counters[TcpCounter.resetByGuest]++;
+      this.#teardown.resetHost(connection);
+      if (!isReset) this.answerUnknown(key, ipVersion, segment, view, nowMs);
+      return false;
+    }
+    if (connection.state === State.connecting) return false;
+    if (segment.has(TcpFlag.syn)) {
+      this.#emitSyn(connection);
+      return false;
+    }
+    if (!segment.has(TcpFlag.ack)) return false;
+    if (segment.acknowledgment !== connection.sndNxt) {
+      this.#refuse(key, connection.ipVersion, segment);
+      return false;
+    }
+    connection.sndWl1 = segment.sequence;
+    this.#establish(connection, segment, segment.window << connection.guestScale);
+    return true;
+  }
+
+  /** The guest has not answered in time: SYN or SYN,ACK again with the same number, or the end. */
+  timeout(connection: Connection, nowMs: number): void {
+    connection.retries++;
+    if (connection.retries < SYN_WAITS_MS.length) {
+      connection.firstRtoMs = RTO_AFTER_SYN_LOSS_MS;
+      this.#sendSyn(connection, nowMs);
+      return;
+    }
+    this.#counters[TcpCounter.handshakeTimeout]++;
+    if (connection.state === State.synReceived) this.#teardown.abort(connection, nowMs);
+    else this.#teardown.resetHost(connection);
+  }
+
+  #open(key: FlowKey, ipVersion: number, segment: Segment, view: DataView, nowMs: number): void {
+    const host = this.#words;
+    if (!this.#addressMap.toHost(PROTOCOL_TCP, key.peer, 0, key.peerPort, host)) {
+      this.#counters[TcpCounter.refusedAddress]++;
+      return;
+    }
+    const connection = this.#store.add(key);
+    if (connection === null) {
+      this.#counters[TcpCounter.tableFull]++;
+      this.#refuse(key, ipVersion, segment);
+      return;
+    }
+    connection.open(State.connecting, ipVersion, this.#initialSequence(key, nowMs));
+    const socket = this.#port.connect(connection.flow, host, key.peerPort);
+    if (socket < 0) {
+      this.#counters[TcpCounter.connectFailed]++;
+      this.#store.remove(connection);
+      this.#refuse(key, ipVersion, segment);
+      return;
+    }
+    this.#counters[TcpCounter.opened]++;
+    connection.socket = socket;
+    connection.local = isLoopback(host, 0) ? 1 : 0;
+    connection.offeredMss = offeredMss(this.#mtu, ipVersion);
+    connection.setGuestStart(seqAdd(segment.sequence, 1));
+    this.#readOptions(connection, segment, view);
+    connection.sndWnd = segment.window;
+    connection.sndWl1 = segment.sequence;
+  }
+
+  #inputInbound(connection: Connection, key: FlowKey, segment: Segment, view: DataView, nowMs: number): boolean {
+    const { flags } = segment;
+    if ((flags & TcpFlag.ack) !== 0 && segment.acknowledgment !== connection.sndNxt) {
+      if ((flags & TcpFlag.rst) === 0) this.#refuse(key, connection.ipVersion, segment);
+      return false;
+    }
+    if ((flags & TcpFlag.rst) !== 0) {
+      if ((flags & TcpFlag.ack) === 0) return false;
+      this.#counters[TcpCounter.resetByGuest]++;
+      this.#teardown.resetHost(connection);
+      return false;
+    }
+    // A SYN alone would be a simultaneous open: the guest does not know of ours, which comes again.
+    if (!segment.has(TcpFlag.syn | TcpFlag.ack)) return false;
+    connection.setGuestStart(seqAdd(segment.sequence, 1));
+    this.#readOptions(connection, segment, view);
+    connection.sndWl1 = segment.sequence;
+    // The window of a segment with SYN is not scaled (RFC 7323 section 2.2).
+    this.#establish(connection, segment, segment.window);
+    connection.ackDue = 1;
+    this.#store.touch(connection);
+    this.#acknowledger.settle(connection, nowMs);
+    return true;
+  }
+
+  #establish(connection: Connection, segment: Segment, window: number): void {
+    connection.state = State.established;
+    connection.sndUna = connection.sndNxt;
+    connection.sndWl2 = segment.acknowledgment;
+    connection.sndWnd = window;
+    connection.maxWnd = window;
+    connection.retries = 0;
+    connection.rtoMs = connection.firstRtoMs;
+    this.#store.timers.cancel(connection.flow);
+    // Whatever the socket told before now was not looked at.
+    if (this.#store.lists.listOf(connection.flow) === -1) this.#store.lists.append(List.ready, connection.flow);
+  }
+
+  #readOptions(connection: Connection, segment: Segment, view: DataView): void {
+    const options = this.#tcpOptions;
+    options.parse(view, segment.at, segment.headerBytes);
+    const { maximumSegmentSize, windowScale } = options;
+    const asked = maximumSegmentSize < 0 ? MSS_DEFAULT : Math.max(MSS_MIN, maximumSegmentSize);
+    connection.mss = Math.min(asked, connection.offeredMss);
+    connection.guestScale = Math.max(0, windowScale);
+    connection.ourScale = windowScale < 0 ? 0 : OFFERED_WINDOW_SCALE;
+  }
+
+  #sendSyn(connection: Connection, nowMs: number): void {
+    this.#store.timers.schedule(connection.flow, nowMs + SYN_WAITS_MS[connection.retries]);
+    this.#emitSyn(connection);
+  }
+
+  /** One SYN or SYN,ACK. Without room in the ring it is lost; the timer sends it again. */
+  #emitSyn(connection: Connection): void {
+    const isAnswer = connection.state === State.synReceived;
+    const window = this.#acknowledger.firstWindow(connection);
+    const scale = isAnswer && connection.ourScale === 0 ? -1 : OFFERED_WINDOW_SCALE;
+    const acknowledgment = isAnswer ? connection.rcvNxt : seq(0);
+    const flags = isAnswer ? TcpFlag.ack : 0;
+    this.#builder.selectFlow(connection);
+    const { isn } = connection;
+    this.#builder.sendSyn(isn, acknowledgment, flags, window, connection.offeredMss, scale);
+    if (isAnswer) connection.rcvEdge = seqAdd(connection.rcvNxt, window);
+  }
+
+  /** The RST for a segment without a connection (RFC 9293 section 3.10.7.1). */
+  #refuse(key: FlowKey, ipVersion: number, segment: Segment): void {
+    this.#builder.selectKey(key, ipVersion);
+    let sent: number;
+    if (segment.has(TcpFlag.ack)) sent = this.#builder.sendEmpty(segment.acknowledgment, seq(0), TcpFlag.rst, 0);
+    else {
+      const behind = seqAdd(segment.sequence, segment.sequenceBytes);
+      sent = this.#builder.sendEmpty(seq(0), behind, TcpFlag.rst | TcpFlag.ack, 0);
+    }
+    if (sent === 0) this.#counters[TcpCounter.resetsOut]++;
+  }
+
+  /** RFC 6528: a clock, and a secret function of the connection. */
+  #initialSequence(key: FlowKey, nowMs: number): Seq {
+    const { guest, peer, guestPort, peerPort } = key;
+    const clock = Math.floor(nowMs * TICKS_PER_MS) % 0x1_0000_0000;
+    return seq(clock + this.#hash.hash(guest, 0, peer, 0, guestPort, peerPort, PROTOCOL_TCP));
+  }
+}
+
+/** Whether `sequence` is one that a RST of the guest must have to be believed at once (RFC 5961 section 3.2). */
+export function isExactReset(connection: Connection, sequence: Seq): boolean {
+  return (
+    sequence === connection.rcvQueued || sequence === connection.rcvNxt || seqDiff(sequence, connection.ackSent) === 0
+  );
+}
