@@ -1,0 +1,144 @@
+import { isLinkLocal, isUnspecified } from "@passt-ts/address-map/address";
+import { Iov } from "@passt-ts/iov/iov";
+import type { WindowTable } from "@passt-ts/iov/windows";
+import { DatagramReceiveBatch } from "@passt-ts/linux/datagram-receive-batch";
+import { DatagramSendBatch } from "@passt-ts/linux/datagram-send-batch";
+import type { EventLoop } from "@passt-ts/linux/event-loop";
+import { bindSocket, connectSocket, openSocket } from "@passt-ts/linux/inet-socket";
+import { closeFd } from "@passt-ts/linux/owned-fd";
+import { isIpv4Mapped, SocketAddress } from "@passt-ts/linux/socket-address";
+import {
+  AF_INET,
+  AF_INET6,
+  IP_RECVERR,
+  IP_TTL,
+  IPV6_MULTICAST_HOPS,
+  IPV6_RECVERR,
+  IPV6_UNICAST_HOPS,
+  SO_DOMAIN,
+  SOCK_DGRAM,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_SOCKET,
+} from "@passt-ts/linux/socket-constants";
+import { SocketOptions } from "@passt-ts/linux/socket-options";
+import { Errno } from "@passt-ts/linux/system-error";
+import type { DatagramBatch } from "@passt-ts/udp-vu/datagram-batch";
+import { type DatagramSlots, SLOT_BYTES } from "@passt-ts/udp-vu/datagram-slots";
+import type { SocketError } from "@passt-ts/udp-vu/socket-error";
+import type { UdpSocketPort } from "@passt-ts/udp-vu/socket-port";
+import { SocketErrors } from "./socket-errors.ts";
+import { SocketEvents, type SocketReady } from "./socket-events.ts";
+
+const IP_MULTICAST_TTL = 33;
+const SEND_BATCH_MAX = 64;
+
+const ANY_IPV4: Uint32Array = Uint32Array.of(0, 0, 0xffff, 0);
+const ANY_IPV6: Uint32Array = new Uint32Array(4);
+
+export interface UdpSocketsOptions {
+  readonly windows: WindowTable;
+  readonly loop: EventLoop;
+  readonly ready: SocketReady;
+  /** Interface index for link-local peers. */
+  readonly scopeId: number;
+}
+
+/** The kernel's UDP sockets for the UDP engine. */
+export class UdpSockets implements UdpSocketPort {
+  readonly #events: SocketEvents;
+  readonly #scopeId: number;
+  readonly #options: SocketOptions = new SocketOptions();
+  readonly #address: SocketAddress = new SocketAddress();
+  readonly #words: Uint32Array = new Uint32Array(4);
+  readonly #send: DatagramSendBatch = new DatagramSendBatch(SEND_BATCH_MAX);
+  readonly #errors: SocketErrors;
+  #receive: DatagramReceiveBatch | null = null;
+  #sendIov: Iov | null = null;
+
+  constructor(options: UdpSocketsOptions) {
+    this.#events = new SocketEvents(options.loop, options.ready);
+    this.#scopeId = options.scopeId;
+    this.#errors = new SocketErrors(options.windows);
+  }
+
+  open(flow: number, address: Uint32Array, port: number, preferredLocalPort: number): number {
+    const v4 = isIpv4Mapped(address);
+    const socket = openSocket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM);
+    if (socket < 0) return socket;
+    this.#options.set(socket, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
+    if (preferredLocalPort !== 0) {
+      // Another flow, or the host, may have the port: then any other one serves.
+      bindSocket(socket, this.#address.set(v4 ? ANY_IPV4 : ANY_IPV6, preferredLocalPort));
+    }
+    let result = connectSocket(socket, this.#address.set(address, port, isLinkLocal(address, 0) ? this.#scopeId : 0));
+    if (result === 0) result = this.#events.addDatagram(socket, flow);
+    if (result < 0) closeFd(socket);
+    return result < 0 ? result : socket;
+  }
+
+  sendBatch(socket: number, batch: DatagramBatch, from: number): number {
+    const send = this.#send;
+    send.clear();
+    if (this.#sendIov === null || this.#sendIov.pool !== batch.pool) this.#sendIov = new Iov(batch.pool);
+    const iov = this.#sendIov;
+    const dualStack = batch.addressed && this.#options.get(socket, SOL_SOCKET, SO_DOMAIN) === AF_INET6;
+    for (let i = from; i < batch.count; i++) {
+      iov.select(batch.firstEntry[i], batch.entryCount[i]);
+      const destination = batch.addressed ? this.#destination(batch, i, dualStack) : null;
+      if (send.add(iov, 0, batch.lengthBytes[i], destination) < 0) break;
+      if (batch.addressed && !isUnspecified(batch.localAddress, 4 * i)) {
+        send.setSource(send.count - 1, batch.localAddress, 4 * i);
+      }
+    }
+    return send.count === 0 ? -Errno.EMSGSIZE : send.send(socket);
+  }
+
+  receiveBatch(socket: number, slots: DatagramSlots): number {
+    this.#receive ??= new DatagramReceiveBatch({
+      windows: slots.windows,
+      window: slots.window,
+      offset: slots.slotAt(0),
+      slots: slots.capacity,
+      slotBytes: SLOT_BYTES,
+    });
+    const batch = this.#receive;
+    const count = batch.receive(socket);
+    for (let i = 0; i < count; i++) {
+      slots.lengthBytes[i] = batch.length(i);
+      slots.truncated[i] = batch.isTruncated(i) ? 1 : 0;
+      batch.source(i, slots.address, 4 * i);
+      slots.port[i] = batch.sourcePort(i);
+      slots.scope[i] = batch.sourceScopeId(i);
+      if (!batch.destination(i, slots.localAddress, 4 * i)) slots.localAddress.fill(0, 4 * i, 4 * i + 4);
+    }
+    return count;
+  }
+
+  takeError(socket: number, error: SocketError): number {
+    const result = this.#errors.take(socket, error);
+    if (result !== 1) return result;
+    error.destination.set(this.#errors.queue.destination);
+    error.destinationPort = this.#errors.queue.destinationPort;
+    return 1;
+  }
+
+  setHopLimit(socket: number, ipVersion: 4 | 6, multicast: boolean, hopLimit: number): number {
+    if (ipVersion === 4) return this.#options.set(socket, SOL_IP, multicast ? IP_MULTICAST_TTL : IP_TTL, hopLimit);
+    return this.#options.set(socket, SOL_IPV6, multicast ? IPV6_MULTICAST_HOPS : IPV6_UNICAST_HOPS, hopLimit);
+  }
+
+  close(socket: number): void {
+    this.#events.remove(socket);
+    closeFd(socket);
+  }
+
+  #destination(batch: DatagramBatch, index: number, dualStack: boolean): SocketAddress {
+    const words = this.#words;
+    for (let i = 0; i < 4; i++) words[i] = batch.address[4 * index + i];
+    const port = batch.port[index];
+    return dualStack
+      ? this.#address.setIpv6(words, port, batch.scope[index])
+      : this.#address.set(words, port, batch.scope[index]);
+  }
+}
