@@ -12,6 +12,7 @@ const HOST: Surroundings = {
     ipv4: { address: address("192.0.2.2"), prefixLength: 24, gateway: address("192.0.2.1") },
     ipv6: { address: address("2001:db8::2"), prefixLength: 64, gateway: address("2001:db8::1") },
     linkLocal: address("fe80::1234"),
+    scopeId: 2,
   },
   resolver: parseResolvConf("nameserver 127.0.0.53\nnameserver 198.51.100.7\nnameserver ::1\nsearch example.org lab\n"),
   machineId: "0123456789abcdef",
@@ -20,7 +21,7 @@ const HOST: Surroundings = {
 };
 const NO_NETWORK: Surroundings = {
   ...HOST,
-  network: { ipv4: null, ipv6: null, linkLocal: null },
+  network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0 },
   resolver: parseResolvConf(""),
 };
 

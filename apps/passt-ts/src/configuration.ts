@@ -1,3 +1,4 @@
+import type { FamilyConfiguration, LinkConfiguration } from "@passt-ts/backend-sockets/link-configuration";
 import {
   type AddressWords,
   formatAddress,
@@ -15,27 +16,9 @@ import type { OptionName } from "./option-table.ts";
 import type { ResolverConfiguration } from "./resolv-conf.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** Addresses of one family as the guest sees them. */
-export interface FamilyConfiguration {
-  /** The address given to the guest; null: none is known, the guest finds its own (IPv6 only). */
-  readonly guestAddress: AddressWords | null;
-  readonly prefixLength: number;
-  readonly gateway: AddressWords | null;
-  /** The address that means the host's loopback to the guest; null: none does. */
-  readonly loopback: AddressWords | null;
-  readonly nameServers: readonly AddressWords[];
-}
-
 /** All that the data plane needs to know; plain data, so that it can be handed to the Worker. */
-export interface Configuration {
-  readonly mtu: number;
-  readonly ourMac: Uint8Array;
+export interface Configuration extends LinkConfiguration {
   readonly guestMac: Uint8Array;
-  readonly ourLinkLocal: AddressWords;
-  /** Null when the family is switched off. */
-  readonly ipv4: FamilyConfiguration | null;
-  readonly ipv6: FamilyConfiguration | null;
-  readonly searchDomains: readonly string[];
   readonly forwards: readonly Forward[];
   readonly peekOffset: boolean;
   readonly oneOff: boolean;
@@ -68,6 +51,7 @@ export function configure(line: CommandLine, surroundings: Surroundings): Config
     ipv4: line.onlyFamily === 6 ? null : configureIpv4(line, surroundings),
     ipv6: line.onlyFamily === 4 ? null : configureIpv6(line, surroundings),
     searchDomains: surroundings.resolver.searchDomains,
+    scopeId: surroundings.network.scopeId,
     forwards: [
       ...parseForwards("tcp", line.all("tcp-ports"), surroundings.ephemeral),
       ...parseForwards("udp", line.all("udp-ports"), surroundings.ephemeral),

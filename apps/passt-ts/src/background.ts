@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createWriteStream } from "node:fs";
+
+/** Names, in the environment of the process that goes to the background, the descriptor on which it says it is ready. */
+const READY_FD_VARIABLE = "PASST_TS_READY_FD";
+const READY_LINE = "ready\n";
+
+/** True in the process that was started to run in the background. */
+export const isBackgroundProcess = (): boolean => process.env[READY_FD_VARIABLE] !== undefined;
+
+/**
+ * Starts this program again as a detached process and waits until it says that its socket is open and its pid file
+ * written, or ends. Forking is no choice: the child of a fork has none of the runtime's threads.
+ *
+ * @param inheritedFd a descriptor to hand on under the same number, or null.
+ * @returns the exit code for this process.
+ */
+export async function continueInBackground(args: readonly string[], inheritedFd: number | null): Promise<number> {
+  const readyFd = inheritedFd === 3 ? 4 : 3;
+  const stdio: ("ignore" | "inherit" | "pipe" | number)[] = ["ignore", "ignore", "inherit"];
+  for (let fd = 3; fd <= Math.max(readyFd, inheritedFd ?? 0); fd++) {
+    stdio[fd] = fd === readyFd ? "pipe" : fd === inheritedFd ? inheritedFd : "ignore";
+  }
+  const child = spawn(process.execPath, [...programArguments(), ...args], {
+    detached: true,
+    stdio,
+    env: { ...process.env, [READY_FD_VARIABLE]: String(readyFd) },
+  });
+  const code = await readyOrEnded(child, readyFd);
+  child.unref();
+  return code;
+}
+
+/** Says to the waiting parent that everything is set up; does nothing in the foreground. */
+export async function sayReady(): Promise<void> {
+  const fd = process.env[READY_FD_VARIABLE];
+  if (fd === undefined) return;
+  const stream = createWriteStream("", { fd: Number(fd) });
+  await new Promise<void>((resolve, reject) => stream.on("error", reject).end(READY_LINE, () => resolve()));
+}
+
+/** A compiled program is its own executable; from source the runtime needs the script's name. */
+function programArguments(): string[] {
+  return Bun.main.startsWith("/$bunfs/") ? [] : [Bun.main];
+}
+
+function readyOrEnded(child: ChildProcess, readyFd: number): Promise<number> {
+  return new Promise((resolve) => {
+    const ready = child.stdio[readyFd];
+    let text = "";
+    ready?.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text === READY_LINE) resolve(0);
+    });
+    child.on("error", () => resolve(1));
+    child.on("exit", (code) => resolve(code ?? 1));
+  });
+}

@@ -1,0 +1,56 @@
+import { OwnedFd } from "@passt-ts/linux/owned-fd";
+import { Errno, SystemError } from "@passt-ts/linux/system-error";
+import { listenUnix } from "@passt-ts/linux/unix-socket";
+import type { CommandLine } from "./command-line.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** Where the front-end comes from. */
+export interface FrontEndSocket {
+  readonly socket: OwnedFd;
+  /** The path listened at; null for a connected descriptor that was inherited. */
+  readonly path: string | null;
+}
+
+const DEFAULT_PATHS = 64;
+/** Standard streams and what the runtime may have opened are no front-end. */
+const INHERITED_FD_MIN = 3;
+
+/** Opens the socket that the options ask for. @throws UsageError */
+export function openFrontEndSocket(line: CommandLine): FrontEndSocket {
+  const fdText = line.last("fd");
+  const path = line.last("socket");
+  if (fdText !== undefined) {
+    if (path !== undefined) throw new UsageError("-F and -s: a connected descriptor leaves nothing to listen at");
+    return { socket: inheritedSocket(fdText), path: null };
+  }
+  if (path !== undefined) return { socket: listenAt(path), path };
+  return firstFreePath();
+}
+
+function inheritedSocket(text: string): OwnedFd {
+  const fd = /^\d{1,6}$/.test(text) ? Number(text) : -1;
+  if (fd < INHERITED_FD_MIN) throw new UsageError(`-F: '${text}' is not a descriptor from ${INHERITED_FD_MIN} on`);
+  return new OwnedFd(fd);
+}
+
+function listenAt(path: string): OwnedFd {
+  try {
+    return listenUnix({ path });
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.errno === Errno.EADDRINUSE) throw new UsageError(`-s: ${path} is in use by another process`);
+    throw new UsageError(`-s: cannot listen at ${path}: ${error.message}`);
+  }
+}
+
+function firstFreePath(): FrontEndSocket {
+  for (let number = 1; number <= DEFAULT_PATHS; number++) {
+    const path = `/tmp/passt_${number}.socket`;
+    try {
+      return { socket: listenUnix({ path }), path };
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+    }
+  }
+  throw new UsageError(`-s: none of /tmp/passt_1.socket to /tmp/passt_${DEFAULT_PATHS}.socket is free`);
+}

@@ -1,0 +1,21 @@
+import type { ForwardSocket } from "@passt-ts/backend-sockets/listeners";
+import type { Configuration } from "./configuration.ts";
+import type { LogLevel } from "./log.ts";
+
+/** The only message the main thread sends to the data plane: what to do, and every descriptor it needs for it. */
+export interface StartMessage {
+  readonly configuration: Configuration;
+  /** The listening socket, or null when a front-end is connected already. */
+  readonly listenFd: number | null;
+  readonly frontEndFd: number | null;
+  readonly pcapFd: number | null;
+  readonly forwards: readonly ForwardSocket[];
+  readonly control: { readonly shared: SharedArrayBuffer; readonly eventFd: number };
+}
+
+/** What the data plane says to the main thread. */
+export type WorkerMessage =
+  | { readonly kind: "ready" }
+  | { readonly kind: "log"; readonly level: LogLevel; readonly text: string }
+  /** It has closed everything; `failure` is null when it ended as asked. */
+  | { readonly kind: "ended"; readonly failure: string | null };
