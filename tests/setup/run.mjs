@@ -1,0 +1,52 @@
+// Entry of `npm run demo` and `npm test`: brings a bare Debian machine with Node and npm to the point where everything runs, then
+// runs it. Plain Node, no dependencies. Safe to call again and again; quick when nothing is missing.
+
+import { spawn, spawnSync } from "node:child_process";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findOrInstallBun } from "./bun.mjs";
+import { installPackages } from "./debian.mjs";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+
+const commands = {
+  demo: ["bun", "tests/guests/demo.ts"],
+  // Packages first, then (they depend on all packages) the tests that cross packages, real guests included.
+  test: ["bun", "run", "turbo", "run", "test", "--continue=always", "--output-logs=full"],
+  setup: ["true"],
+};
+
+/** Installs what `what` needs; returns the environment in which `bun` is the pinned one. */
+function setUp(what) {
+  if (process.platform !== "linux") throw new Error("passt-ts runs on Linux only");
+  const bun = findOrInstallBun(root);
+  const path = bun === "bun" ? process.env.PATH : `${dirname(bun)}:${process.env.PATH}`;
+  const env = { ...process.env, PATH: path, TURBO_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1" };
+  const result = spawnSync(bun, ["install", "--frozen-lockfile"], { cwd: root, env, encoding: "utf8" });
+  if (result.status !== 0) throw new Error(`bun install failed:\n${result.stdout}${result.stderr}`);
+  installPackages(what === "demo" ? "demo" : "test");
+  return env;
+}
+
+/** Runs the command with our terminal; passes signals on and waits, so that the command can put everything away. */
+function run(command, env) {
+  const child = spawn(command[0], command.slice(1), { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => {
+    console.error(`setup: ${error.message}`);
+    process.exit(1);
+  });
+  child.on("exit", (code) => process.exit(code ?? 1));
+}
+
+const what = process.argv[2];
+if (!Object.hasOwn(commands, what)) {
+  console.error(`usage: node ${join("tests/setup/run.mjs")} ${Object.keys(commands).join("|")}`);
+  process.exit(2);
+}
+try {
+  run(commands[what], setUp(what));
+} catch (error) {
+  console.error(`setup: ${error.message}`);
+  process.exit(1);
+}
