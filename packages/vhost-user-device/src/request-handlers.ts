@@ -25,6 +25,7 @@ const CONFIG_MIGRATION = 1;
 
 /** Requests that are taken though their protocol feature is not offered: harmless, and some front-ends send them. */
 const TAKEN_ALWAYS: ReadonlySet<number> = new Set([
+  FrontEndRequest.GET_QUEUE_NUM,
   FrontEndRequest.SEND_RARP,
   FrontEndRequest.NET_SET_MTU,
   FrontEndRequest.SET_STATUS,
