@@ -245,7 +245,7 @@ describe("messages that are refused", () => {
     rig.pump();
     expect(rig.lines("reply not sent")).toHaveLength(1);
     using next = rig.frontEnd();
-    expect(decodeU64(next.control.ask(plainRequest("GET_QUEUE_NUM")))).toBe(1n);
+    expect(decodeU64(next.control.ask(plainRequest("GET_QUEUE_NUM")))).toBe(2n);
   });
 });
 

@@ -14,7 +14,7 @@ describe("what is offered", () => {
     const { VERSION_1, PROTOCOL_FEATURES, MRG_RXBUF, STATUS } = VirtioFeature;
     expect(features).toBe(featureMask(VERSION_1, PROTOCOL_FEATURES, MRG_RXBUF, STATUS));
     expect(decodeU64(guest.control.ask(plainRequest("GET_PROTOCOL_FEATURES")))).toBe(0x229n);
-    expect(decodeU64(guest.control.ask(plainRequest("GET_QUEUE_NUM")))).toBe(1n);
+    expect(decodeU64(guest.control.ask(plainRequest("GET_QUEUE_NUM")))).toBe(2n);
   });
 
   test("GUEST_CSUM, MAC and MTU, options on top, some withheld", () => {

@@ -21,11 +21,9 @@ const BASE_FEATURES: bigint = featureMask(
   VirtioFeature.MRG_RXBUF,
 );
 
-/**
- * Protocol features of this device. MQ is left out: with one pair of queues it says nothing, and front-ends disagree on
- * whether GET_QUEUE_NUM counts pairs (QEMU) or queues (User-Mode Linux, which needs 2 of them).
- */
+/** Protocol features of this device. */
 const PROTOCOL_FEATURES: bigint = featureMask(
+  ProtocolFeature.MQ,
   ProtocolFeature.REPLY_ACK,
   ProtocolFeature.BACKEND_REQ,
   ProtocolFeature.CONFIG,

@@ -25,7 +25,6 @@ const CONFIG_MIGRATION = 1;
 
 /** Requests that are taken though their protocol feature is not offered: harmless, and some front-ends send them. */
 const TAKEN_ALWAYS: ReadonlySet<number> = new Set([
-  FrontEndRequest.GET_QUEUE_NUM,
   FrontEndRequest.SEND_RARP,
   FrontEndRequest.NET_SET_MTU,
   FrontEndRequest.SET_STATUS,
@@ -57,8 +56,9 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [R.SET_VRING_ERR, effect((s, payload, fds) => s.setVringError(decodeVringFd(payload).index, fds.take(0)))],
   [R.GET_PROTOCOL_FEATURES, (session) => encodeU64(session.context.offeredProtocolFeatures)],
   [R.SET_PROTOCOL_FEATURES, effect((session, payload) => session.setProtocolFeatures(decodeU64(payload)))],
-  // Pairs of queues, not queues.
-  [R.GET_QUEUE_NUM, () => encodeU64(1)],
+  // One pair. User-Mode Linux counts queues and gives up below 2; QEMU counts pairs, and uses one as long as
+  // VIRTIO_NET_F_MQ is not offered.
+  [R.GET_QUEUE_NUM, (session) => encodeU64(BigInt(session.rings.length))],
   [R.SET_VRING_ENABLE, effect(setVringEnable)],
   // The guest announces itself by what it sends; there is no switch to be told.
   [R.SEND_RARP, effect(() => {})],
