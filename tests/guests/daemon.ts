@@ -25,7 +25,15 @@ export interface ProcessCounts {
 export interface DaemonCounters {
   readonly framesFromGuest: number;
   readonly framesToGuest: number;
+  readonly framesCaptured: number;
   readonly flowsLeft: number;
+}
+
+/** The number behind `name=` in one group of a statistics line, such as "tcp flows=0 connects=3"; zeros are left out there. */
+function statistic(line: string, group: string, name: string): number {
+  const counts = line.split("; ").find((text) => text.split(" ")[0] === group);
+  if (counts === undefined) throw new Error(`the statistics have no group ${group}: ${line}`);
+  return Number(new RegExp(`\\b${name}=(\\d+)`).exec(counts)?.[1] ?? 0);
 }
 
 export class Daemon {
@@ -38,9 +46,14 @@ export class Daemon {
   }
 
   /** Starts it in the foreground and waits for its socket, which lies in `folder`. */
-  static async start(host: HostNamespace, folder: string, options: readonly string[] = []): Promise<Daemon> {
+  static async start(
+    host: HostNamespace,
+    folder: string,
+    options: readonly string[] = [],
+    command: readonly string[] = daemonCommand(),
+  ): Promise<Daemon> {
     const socket = join(folder, "vhost.sock");
-    const program = host.start([...daemonCommand(), "--vhost-user", "-f", "-s", socket, ...options], { cwd: root });
+    const program = host.start([...command, "--vhost-user", "-f", "-s", socket, ...options], { cwd: root });
     const daemon = new Daemon(program, socket);
     const deadline = performance.now() + 20_000;
     while (!existsSync(socket)) {
@@ -66,17 +79,15 @@ export class Daemon {
     };
   }
 
-  /** What the daemon's log said last of its counters. */
+  /** What the log's last line of statistics says; the daemon writes one with -d when a guest goes and when it ends. */
   counters(): DaemonCounters {
-    const last = (name: string): number => {
-      const found = [...this.log.matchAll(new RegExp(`\\b${name}[=: ]+(\\d+)`, "g"))].at(-1);
-      if (found === undefined) throw new Error(`the daemon's log says nothing of ${name}:\n${this.log.slice(-4000)}`);
-      return Number(found[1]);
-    };
+    const line = [...this.log.matchAll(/^statistics: (.*)$/gm)].at(-1)?.[1];
+    if (line === undefined) throw new Error(`no statistics in the daemon's log:\n${this.log.slice(-4000)}`);
     return {
-      framesFromGuest: last("framesFromGuest"),
-      framesToGuest: last("framesToGuest"),
-      flowsLeft: last("flowsLeft"),
+      framesFromGuest: statistic(line, "net", "txFrames"),
+      framesToGuest: statistic(line, "net", "rxFrames"),
+      framesCaptured: line.includes("; capture ") ? statistic(line, "capture", "records") : 0,
+      flowsLeft: ["tcp", "udp", "icmp"].reduce((sum, group) => sum + statistic(line, group, "flows"), 0),
     };
   }
 

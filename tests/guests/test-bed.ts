@@ -55,8 +55,9 @@ export class TestBed implements AsyncDisposable {
     return program;
   }
 
-  async startDaemon(options: readonly string[] = []): Promise<Daemon> {
-    const daemon = await Daemon.start(this.host, this.folder, options);
+  /** `command` is another program with passt's options; without it our own daemon. */
+  async startDaemon(options: readonly string[] = [], command?: readonly string[]): Promise<Daemon> {
+    const daemon = await Daemon.start(this.host, this.folder, options, command);
     this.#closers.push(() => daemon.program.kill());
     return daemon;
   }

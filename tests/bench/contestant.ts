@@ -1,0 +1,59 @@
+// What is compared: a daemon with passt's options, its own namespace, and a guest on it.
+
+import { chmodSync, readFileSync } from "node:fs";
+import type { Daemon } from "../guests/daemon.ts";
+import type { Guest } from "../guests/guest.ts";
+import type { Kernel } from "../guests/image.ts";
+import { TestBed } from "../guests/test-bed.ts";
+
+export interface Program {
+  readonly name: string;
+  /** Command that takes passt's options; null: the daemon of this checkout. */
+  readonly command: readonly string[] | null;
+}
+
+/** Clock ticks of /proc in a second; fixed in the kernel's interface to programs. */
+const TICKS = 100;
+
+/** A daemon with a guest on it, ready to be measured. */
+export class Contestant implements AsyncDisposable {
+  readonly name: string;
+  readonly guest: Guest;
+  readonly #bed: TestBed;
+  readonly #daemon: Daemon;
+
+  private constructor(name: string, bed: TestBed, daemon: Daemon, guest: Guest) {
+    this.name = name;
+    this.#bed = bed;
+    this.#daemon = daemon;
+    this.guest = guest;
+  }
+
+  static async start(program: Program, kernel: Kernel, options: readonly string[]): Promise<Contestant> {
+    const iperf = Bun.which("iperf3");
+    if (iperf === null) throw new Error("no iperf3");
+    const bed = await TestBed.create({ compile: false });
+    try {
+      // passt gives up root before it opens its socket.
+      chmodSync(bed.folder, 0o777);
+      bed.start([iperf, "-s"]);
+      const daemon = await bed.startDaemon(options, program.command ?? undefined);
+      const guest = await bed.boot(kernel, daemon, { programs: [iperf] });
+      return new Contestant(program.name, bed, daemon, guest);
+    } catch (error) {
+      await bed[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Processor seconds of the daemon so far, all its threads. */
+  get cpuSeconds(): number {
+    const stat = readFileSync(`/proc/${this.#daemon.program.pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / TICKS;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#bed[Symbol.asyncDispose]();
+  }
+}
