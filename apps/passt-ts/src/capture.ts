@@ -167,7 +167,7 @@ class CapturingSink implements RxSink {
       length = FRAME_BYTES_MIN;
     }
     this.#capture.record(frames, index, length);
-    this.#inner.commit(index, length);
+    this.#inner.commit(index, lengthBytes);
   }
 
   giveBack(index: number): void {
