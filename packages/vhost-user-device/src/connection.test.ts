@@ -2,9 +2,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { createEventFd } from "@passt-ts/linux/eventfd";
-import { createMemoryFile, setFileSize } from "@passt-ts/linux/memory-file";
 import { UnixMessages } from "@passt-ts/linux/unix-message";
-import { connectUnix } from "@passt-ts/linux/unix-socket";
+import { connectUnix, createSocketPair, listenUnix } from "@passt-ts/linux/unix-socket";
 import {
   configRequest,
   memoryTableRequest,
@@ -14,9 +13,9 @@ import {
   vringFdRequest,
   vringStateRequest,
 } from "@passt-ts/vhost-user-proto/front-end";
-import { encodeMessage, encodeReply, encodeRequest } from "@passt-ts/vhost-user-proto/header";
+import { encodeReply, encodeRequest } from "@passt-ts/vhost-user-proto/header";
 import { decodeU64, encodeU64 } from "@passt-ts/vhost-user-proto/payload";
-import { FRONT_END_REQUESTS } from "@passt-ts/vhost-user-proto/requests";
+import { FRONT_END_REQUESTS, PAYLOAD_SIZES } from "@passt-ts/vhost-user-proto/requests";
 import { DeviceCounter } from "./device-counter.ts";
 import { ControlSocket } from "./testing/control-socket.ts";
 import { DeviceRig, testFrame } from "./testing/device-rig.ts";
@@ -100,84 +99,208 @@ describe("clients", () => {
   });
 });
 
-describe("messages that are refused", () => {
-  const REGION = { guestAddress: 0n, sizeBytes: 65536n, userAddress: 0x10000n, mmapOffset: 0n };
-  const address = (change: object) => ({
-    index: 0,
-    flags: 0,
-    descriptors: 0x10000n,
-    available: 0x11000n,
-    used: 0x12000n,
-    logAddress: 0n,
-    ...change,
-  });
-
-  test("each is answered non-zero, logged, and changes nothing; the connection lives", () => {
-    using rig = new DeviceRig({ echo: true });
-    using guest = rig.frontEnd().boot();
-    using memory = createMemoryFile("small", 65536);
-    using event = createEventFd();
-    const before = [rig.device.state, openFds(), rig.windows.count];
-    const state = (name: "SET_VRING_NUM" | "SET_VRING_BASE" | "SET_VRING_ENABLE", index: number, value: number) =>
-      vringStateRequest(name, { index, value }, true);
-    const refused: [string, Uint8Array, number[]][] = [
-      ["payload of 5000 bytes", encodeRequest(2, new Uint8Array(5000), true), []],
-      ["payload of 7 bytes", encodeRequest(2, new Uint8Array(7), true), []],
-      ["features not offered: RING_PACKED", u64Request("SET_FEATURES", 1n << 34n, true), []],
-      ["features not offered: SHMEM", u64Request("SET_PROTOCOL_FEATURES", 1n << 21n, true), []],
-      ["flags 0xd", encodeMessage(3, 13, new Uint8Array(0)), []],
-      ["2 file descriptors", plainRequest("SET_OWNER", true), [event.fd, event.fd]],
-      ["no ring 2", state("SET_VRING_NUM", 2, 256), []],
-      ["size 0", state("SET_VRING_NUM", 0, 0), []],
-      ["size 100", state("SET_VRING_NUM", 0, 100), []],
-      ["size 65536", state("SET_VRING_NUM", 0, 65536), []],
-      ["no ring 4294967295", state("SET_VRING_BASE", 0xffffffff, 0), []],
-      ["base 65536", state("SET_VRING_BASE", 1, 65536), []],
-      ["enable 2", state("SET_VRING_ENABLE", 1, 2), []],
-      ["no ring 7", state("SET_VRING_ENABLE", 7, 1), []],
-      ["not mapped", vringAddressRequest(address({}), true), []],
-      ["no ring 2", vringAddressRequest(address({ index: 2 }), true), []],
-      ["no ring 200", vringFdRequest("SET_VRING_KICK", { index: 200, hasFd: true }, true), [event.fd]],
-      ["no ring 2", vringFdRequest("SET_VRING_CALL", { index: 2, hasFd: true }, true), [event.fd]],
-      ["no ring 3", vringFdRequest("SET_VRING_ERR", { index: 3, hasFd: true }, true), [event.fd]],
-      ["0 file descriptors", vringFdRequest("SET_VRING_CALL", { index: 1, hasFd: true }, true), []],
-      ["cannot be waited for", vringFdRequest("SET_VRING_KICK", { index: 1, hasFd: true }, true), [memory.fd]],
-      ["of a file of 65536", memoryTableRequest([{ ...REGION, mmapOffset: 1n }], true), [memory.fd]],
-      ["of a file of 65536", memoryTableRequest([{ ...REGION, sizeBytes: 65537n }], true), [memory.fd]],
-      [
-        "end of the address space",
-        memoryTableRequest([{ ...REGION, sizeBytes: 2n ** 64n - 1n, mmapOffset: 1n }], true),
-        [memory.fd],
-      ],
-      ["user address", memoryTableRequest([{ ...REGION, userAddress: 1n << 60n }], true), [memory.fd]],
-      ["not a file", memoryTableRequest([REGION], true), [event.fd]],
-      ["overlaps", memoryTableRequest([REGION, { ...REGION, guestAddress: 4096n }], true), [memory.fd, memory.fd]],
-      ["0 bytes", memoryTableRequest([{ ...REGION, sizeBytes: 0n }], true), [memory.fd]],
-      ["1 file descriptors, 2 expected", memoryTableRequest([REGION, REGION], true), [memory.fd]],
-      // The second one fails when the first is mapped already.
-      [
-        "of a file of 65536",
-        memoryTableRequest([REGION, { ...REGION, guestAddress: 1n << 32n, sizeBytes: 1n << 30n }], true),
-        [memory.fd, memory.fd],
-      ],
-      ["an MTU of 67", u64Request("NET_SET_MTU", 67n, true), []],
-      ["read-only", configRequest("SET_CONFIG", { offset: 0, flags: 0, contents: new Uint8Array(6) }, true), []],
-      ["not supported", encodeRequest(7, new Uint8Array(0), true), [event.fd]],
-    ];
-    for (const [why, request, fds] of refused) {
-      rig.logged.length = 0;
-      rig.device.counters[DeviceCounter.messagesRefused] = 0;
-      // Only so many refusals are logged: the rest is counted. Begin again, to see each line.
-      expect([why, guest.control.acknowledged(request, fds)]).toEqual([why, 1n]);
-      expect(rig.device.counters[DeviceCounter.messagesRefused]).toBe(1);
-      if (refused.findIndex((entry) => entry[1] === request) < 20) expect(rig.logged.join()).toContain(why);
+describe("a client that cannot be accepted", () => {
+  test("is said once, tried again after a while, and never makes the loop spin", () => {
+    using rig = new DeviceRig();
+    // A connected socket that has bytes to read: an event comes, and accept fails each time.
+    const [notListening, peer] = createSocketPair();
+    using other = new ControlSocket(peer, rig.pump);
+    rig.device.listenOn(notListening);
+    other.send(plainRequest("GET_FEATURES"));
+    for (let round = 0; round < 50; round++) {
+      rig.pump();
+      expect(rig.device.deadlineMs).toBeGreaterThan(rig.nowMs);
+      rig.nowMs = rig.device.deadlineMs;
     }
-    expect([rig.device.state, openFds(), rig.windows.count]).toEqual(before);
-    guest.offerBuffers(1);
-    guest.send(testFrame(60));
-    expect(guest.receiveMany(1)[0]?.bytes).toEqual(testFrame(60));
+    expect(rig.loop.wait(0)).toBe(0);
+    expect(rig.logged).toEqual(["warning: cannot accept a client: Invalid argument"]);
+    // Another listener works at once.
+    rig.device.listen(path);
+    using guest = new TestFrontEnd({ pump: rig.pump }).connect(path);
+    guest.negotiate();
   });
 
+  test("more than are accepted in one round are all turned away, and none stays open", () => {
+    using rig = new DeviceRig();
+    rig.device.listenOn(listenUnix({ path, backlog: 64 }));
+    using guest = new TestFrontEnd({ pump: rig.pump }).connect(path);
+    guest.negotiate();
+    const before = openFds();
+    const clients = Array.from({ length: 40 }, () => new ControlSocket(connectUnix(path), rig.pump));
+    for (const client of clients) client.expectClosed();
+    for (const client of clients) client.close();
+    expect(rig.device.counters[DeviceCounter.clientsRefused]).toBe(40);
+    expect(openFds()).toBe(before);
+    expect(rig.device.deadlineMs).toBe(Infinity);
+    guest.settle();
+  });
+
+  test("without free descriptors clients wait, and messages whose descriptors were lost are refused", async () => {
+    const script = `${import.meta.dir}/testing/out-of-descriptors.ts`;
+    const limited = ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", process.execPath, script, path];
+    const run = Bun.spawn(limited, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+    const said = (await new Response(run.stdout).text()) + (await new Response(run.stderr).text());
+    expect([await run.exited, said]).toEqual([0, ""]);
+  });
+
+  test("an inherited socket while a front-end is connected is closed, and the owner told", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd();
+    const [ours, theirs] = createSocketPair();
+    expect(() => rig.device.adopt(ours)).toThrow("connected already");
+    using second = new ControlSocket(theirs, rig.pump);
+    second.expectClosed();
+    guest.settle();
+  });
+});
+
+describe("the stream", () => {
+  const kick = (need = true): Uint8Array => vringFdRequest("SET_VRING_KICK", { index: 0, hasFd: true }, need);
+
+  test("a message cut at any byte is carried out once it is whole, with its descriptors", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    const { file, table } = guest.ram;
+    const messages: [Uint8Array, number[]][] = [
+      [memoryTableRequest(table, true, 2), [file.fd]],
+      [kick(), [guest.rx.kickFd]],
+      [plainRequest("SET_OWNER", true), []],
+      [configRequest("GET_CONFIG", { offset: 0, flags: 0, contents: new Uint8Array(12) }, true), []],
+    ];
+    const before = openFds();
+    for (const [message, fds] of messages) {
+      for (let cut = 1; cut < message.length; cut++) {
+        guest.control.send(message.subarray(0, cut), fds);
+        rig.pump();
+        expect(guest.control.poll()).toBeNull();
+        guest.control.send(message.subarray(cut));
+        rig.pump();
+        expect(guest.control.poll()).toMatchObject({ kind: "message", row: { request: message[0] } });
+      }
+      expect(openFds()).toBe(before);
+    }
+    expect(rig.lines("refused")).toEqual([]);
+  });
+
+  test("a whole start byte by byte, and many messages in one piece, come to the same", () => {
+    for (const pieceBytes of [1, 1 << 20]) {
+      using rig = new DeviceRig({ echo: true });
+      using guest = rig.frontEnd();
+      const send = (bytes: Uint8Array, fds: readonly number[] = []): void => {
+        for (let at = 0; at < bytes.length; at += pieceBytes) {
+          guest.control.send(bytes.subarray(at, at + pieceBytes), at === 0 ? fds : []);
+          if (pieceBytes === 1) rig.pump();
+        }
+      };
+      guest.rx.negotiated(1n << 32n);
+      guest.tx.negotiated(1n << 32n);
+      guest.features = 1n << 32n;
+      send(u64Request("SET_FEATURES", 1n << 32n));
+      send(memoryTableRequest(guest.ram.table), [guest.ram.file.fd]);
+      for (const ring of [guest.rx, guest.tx]) {
+        const { index } = ring;
+        send(vringStateRequest("SET_VRING_NUM", { index, value: 256 }));
+        send(vringStateRequest("SET_VRING_BASE", { index, value: 0 }));
+        send(vringAddressRequest(ring.address));
+        send(vringFdRequest("SET_VRING_CALL", { index, hasFd: true }), [ring.callFd]);
+        send(vringFdRequest("SET_VRING_KICK", { index, hasFd: true }), [ring.kickFd]);
+      }
+      guest.offerBuffers(4);
+      guest.send(testFrame(99));
+      expect(guest.receiveMany(1)[0]?.bytes).toEqual(testFrame(99));
+    }
+  });
+
+  test("the end at any byte of a message closes everything, and the next front-end is served", () => {
+    using rig = new DeviceRig({ echo: true });
+    const first = rig.frontEnd();
+    const message = memoryTableRequest(first.ram.table, true);
+    first[Symbol.dispose]();
+    rig.pump();
+    const counts = (): number[] => [openFds(), guestMaps(), rig.windows.count, rig.loop.count];
+    const before = counts();
+    for (let cut = 0; cut < message.length; cut++) {
+      rig.logged.length = 0;
+      const guest = rig.frontEnd().boot();
+      guest.offerBuffers(2);
+      guest.tx.send(testFrame(60), []);
+      guest.tx.kick();
+      if (cut > 0) guest.control.send(message.subarray(0, cut), [guest.ram.file.fd]);
+      guest[Symbol.dispose]();
+      rig.pump();
+      expect(rig.device.state).toMatchObject({ connected: false, fds: 0, regions: 0 });
+      expect(counts()).toEqual(before);
+      expect(rig.lines("in the middle of a message")).toHaveLength(cut === 0 ? 0 : 1);
+    }
+  });
+
+  test("the end with replies unread (a reset connection) is an end like any other", () => {
+    using rig = new DeviceRig();
+    const guest = rig.frontEnd().boot();
+    for (let i = 0; i < 10; i++) guest.control.send(plainRequest("GET_FEATURES"));
+    rig.pump();
+    guest[Symbol.dispose]();
+    rig.pump();
+    expect(rig.device.state.connected).toBe(false);
+    expect(rig.lines("front-end disconnected")).toHaveLength(1);
+  });
+});
+
+describe("file descriptors", () => {
+  test("every request with too many or too few: refused or taken, and none is left open", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    using event = createEventFd();
+    const before = openFds();
+    for (const row of FRONT_END_REQUESTS.values()) {
+      for (const count of [1, 2, 8, 9, 32, 33, 64, 65, 253]) {
+        const [bytes] = PAYLOAD_SIZES[row.payload];
+        const payload = new Uint8Array(bytes);
+        // Ring 200 does not exist, so that no descriptor is kept.
+        if (bytes > 0) payload[0] = 200;
+        const fds = new Array<number>(count).fill(event.fd);
+        guest.control.send(encodeRequest(row.request, payload), fds);
+        rig.pump();
+        if (row.name !== "SET_BACKEND_REQ_FD") expect([row.name, count, openFds()]).toEqual([row.name, count, before]);
+        while (guest.control.poll() !== null);
+      }
+      // The one that is kept: the last of them goes with the connection.
+      if (row.name === "SET_BACKEND_REQ_FD") {
+        expect(openFds()).toBe(before + 1);
+        expect(rig.device.state.fds).toBe(7);
+        guest.control.send(plainRequest("SET_BACKEND_REQ_FD"), [event.fd]);
+        rig.pump();
+        expect(openFds()).toBe(before + 1);
+        break;
+      }
+    }
+    guest[Symbol.dispose]();
+    rig.pump();
+    expect(rig.device.state.fds).toBe(0);
+  });
+
+  test("those that come with later bytes of a message count too", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    using event = createEventFd();
+    const before = openFds();
+    const message = plainRequest("SET_OWNER", true);
+    guest.control.send(message.subarray(0, 6), [event.fd]);
+    rig.pump();
+    guest.control.send(message.subarray(6, 9), [event.fd, event.fd]);
+    rig.pump();
+    guest.control.send(message.subarray(9));
+    rig.pump();
+    expect(guest.control.poll()).toMatchObject({ payload: encodeU64(1) });
+    expect(rig.logged.at(-1)).toContain("SET_OWNER: 3 file descriptors, 0 expected");
+    expect(openFds()).toBe(before);
+  });
+});
+
+/** Sizes of messages, right and wrong, around each that the protocol knows. */
+const SIZES = [0, 1, 7, 8, 9, 11, 12, 13, 15, 16, 17, 23, 24, 25, 39, 40, 41, 72, 263, 264, 265, 300];
+
+describe("messages that are refused", () => {
   test("an unknown request with descriptors is answered non-zero when it asks for an answer", () => {
     using rig = new DeviceRig();
     using guest = rig.frontEnd();
@@ -217,7 +340,7 @@ describe("messages that are refused", () => {
       using rig = new DeviceRig();
       using guest = booted ? rig.frontEnd().boot() : rig.frontEnd();
       for (const row of FRONT_END_REQUESTS.values()) {
-        for (const length of [0, 8, 16, 40, 72, 300]) {
+        for (const length of SIZES) {
           for (const byte of [0, 1, 0xff])
             guest.control.send(encodeRequest(row.request, new Uint8Array(length).fill(byte)));
         }
@@ -246,62 +369,5 @@ describe("messages that are refused", () => {
     expect(rig.lines("reply not sent")).toHaveLength(1);
     using next = rig.frontEnd();
     expect(decodeU64(next.control.ask(plainRequest("GET_QUEUE_NUM")))).toBe(2n);
-  });
-});
-
-describe("guest memory", () => {
-  test("a file that is sealed is said to be so, one that was cut before is refused", () => {
-    using rig = new DeviceRig();
-    using guest = rig.frontEnd().boot();
-    expect(rig.lines("guest memory: 1 regions, 16 MiB, not sealed")).toHaveLength(1);
-    setFileSize(guest.ram.file.fd, 4096);
-    const table = memoryTableRequest(guest.ram.table, true);
-    setFileSize(guest.ram.file.fd, 8192);
-    expect(guest.control.acknowledged(table, [guest.ram.file.fd])).toBe(1n);
-    setFileSize(guest.ram.file.fd, 16 * 1024 * 1024);
-    expect(guest.control.acknowledged(table, [guest.ram.file.fd])).toBe(0n);
-  });
-
-  test("User-Mode Linux's table of one region in a payload for two is taken", () => {
-    using rig = new DeviceRig();
-    using guest = rig.frontEnd();
-    guest.negotiate();
-    const table = memoryTableRequest(guest.ram.table, true, 2);
-    expect(guest.control.acknowledged(table, [guest.ram.file.fd])).toBe(0n);
-    expect(rig.device.state.regions).toBe(1);
-  });
-
-  test("a table replaced while rings run: they go on, old windows reach nothing, old maps are gone", () => {
-    using rig = new DeviceRig({ echo: true });
-    using guest = rig.frontEnd().boot();
-    guest.offerBuffers(8);
-    const stale = rig.windows.bytes.filter((bytes) => bytes.length === 16 * 1024 * 1024);
-    expect(stale).toHaveLength(1);
-    for (let i = 0; i < 5; i++) {
-      // One frame is waiting in the ring when the table comes.
-      guest.tx.send(testFrame(100, i), []);
-      guest.tx.queue.publish();
-      guest.shareMemory();
-      guest.tx.kickAnyway();
-      expect(guest.receiveMany(1)[0]?.bytes).toEqual(testFrame(100, i));
-    }
-    expect(stale[0]?.length).toBe(0);
-    // One of the test's own, one of the device's.
-    expect(guestMaps()).toBe(2);
-    expect(rig.windows.count).toBe(2);
-  });
-
-  test("a table without the rings' memory stops them, and a later start works", () => {
-    using rig = new DeviceRig({ echo: true });
-    using guest = rig.frontEnd().boot();
-    guest.request((need) => memoryTableRequest([], need));
-    expect(rig.device.state).toMatchObject({ regions: 0, rings: [{ started: false }, { started: false }] });
-    expect(rig.lines("stopped")).toHaveLength(2);
-    guest.shareMemory();
-    guest.startRing(guest.rx);
-    guest.startRing(guest.tx);
-    guest.offerBuffers(1);
-    guest.send(testFrame(60));
-    expect(guest.receiveMany(1)).toHaveLength(1);
   });
 });

@@ -8,9 +8,9 @@ import { Errno, errnoMessage } from "@passt-ts/linux/system-error";
 import { UnixMessages } from "@passt-ts/linux/unix-message";
 import { VhostUserError } from "@passt-ts/vhost-user-proto/error";
 import { encodeReply } from "@passt-ts/vhost-user-proto/header";
-import { type Message, MessageReader } from "@passt-ts/vhost-user-proto/message-reader";
-import { encodeU64 } from "@passt-ts/vhost-user-proto/payload";
-import { FRONT_END_REQUESTS, PAYLOAD_BYTES_MAX, type RequestRow } from "@passt-ts/vhost-user-proto/requests";
+import { type Message, MessageReader, type Refusal } from "@passt-ts/vhost-user-proto/message-reader";
+import { acceptedPayload, refusedPayload, replyForm } from "@passt-ts/vhost-user-proto/reply";
+import { FRONT_END_REQUESTS, PAYLOAD_BYTES_MAX } from "@passt-ts/vhost-user-proto/requests";
 import { DeviceCounter } from "./device-counter.ts";
 import type { Log } from "./log.ts";
 import { ReceivedFds } from "./received-fds.ts";
@@ -25,8 +25,8 @@ const REFUSALS_LOGGED = 20;
 export interface MessageTarget {
   /** Returns the payload of the message's own reply, or null. A throw refuses it. */
   handle(message: Message, fds: ReceivedFds): Uint8Array | null;
-  /** REPLY_ACK was negotiated: need_reply is honoured. */
-  readonly acknowledges: boolean;
+  /** The protocol features that are negotiated now; they decide on what is answered. */
+  readonly protocolFeatures: bigint;
   /** The connection is closed; `why` is fit for a log. */
   disconnected(why: string): void;
 }
@@ -49,7 +49,8 @@ export class Connection implements EventHandler {
   readonly #bytes: Uint8Array = new Uint8Array(PAYLOAD_BYTES_MAX);
   readonly #fdsRead: Int32Array = new Int32Array(64);
   #fds: ReceivedFds = new ReceivedFds();
-  #fdsSurplus = 0;
+  /** Descriptors of the present message did not arrive: more than could be taken, or none free here. */
+  #fdsLost = false;
   #registration: number;
   #refusals = 0;
 
@@ -97,14 +98,17 @@ export class Connection implements EventHandler {
       return false;
     }
     this.#fds.add(this.#fdsRead, this.#messages.fdCount);
-    if (this.#messages.fdsRefused) this.#fdsSurplus++;
-    const read = this.#reader.feed(this.#bytes.subarray(0, result), this.#messages.fdCount + this.#fdsSurplus);
+    if (this.#messages.fdsRefused) this.#fdsLost = true;
+    const read = this.#reader.feed(this.#bytes.subarray(0, result), this.#messages.fdCount);
     if (read === null) return true;
     using fds = this.#fds;
+    const lost = this.#fdsLost;
     this.#fds = new ReceivedFds();
-    this.#fdsSurplus = 0;
-    if (read.kind === "message") this.#carryOut(read, fds);
-    else this.#refuse(read.row, read.request, read.needReply, read.error);
+    this.#fdsLost = false;
+    const error = read.kind === "refusal" ? read.error : null;
+    const why = lost && error?.action() !== "disconnect" ? fdsLost() : error;
+    if (why !== null) this.#refuse(read, why);
+    else if (read.kind === "message") this.#carryOut(read, fds);
     return true;
   }
 
@@ -115,15 +119,18 @@ export class Connection implements EventHandler {
     try {
       payload = this.#target.handle(message, fds);
     } catch (error) {
-      this.#refuse(row, row.request, needReply, error);
+      this.#refuse(message, error);
       return;
     }
-    if (row.reply === "own") this.#send(row.request, payload ?? NO_PAYLOAD);
-    else if (needReply && this.#target.acknowledges) this.#send(row.request, ACCEPTED);
+    const form = replyForm(row, needReply, this.#target.protocolFeatures);
+    if (form === "own") this.#send(row.request, payload ?? NO_PAYLOAD);
+    else if (form === "status") this.#send(row.request, acceptedPayload());
   }
 
   /** Logs why, and answers in the way that the request allows. */
-  #refuse(row: RequestRow | null, request: number, needReply: boolean, error: unknown): void {
+  #refuse(read: Message | Refusal, error: unknown): void {
+    const { row, needReply } = read;
+    const request = read.kind === "refusal" ? read.request : read.row.request;
     this.#context.counters[DeviceCounter.messagesRefused]++;
     const why = error instanceof Error ? error.message : String(error);
     if (error instanceof VhostUserError && error.action() === "disconnect") {
@@ -133,9 +140,8 @@ export class Connection implements EventHandler {
     if (++this.#refusals <= REFUSALS_LOGGED) {
       this.#context.log("warning", `refused ${row?.name ?? `request ${request}`}: ${why}`);
     }
-    // Who waits for a reply of a certain length learns from none at all that there is an error, instead of waiting on.
-    if (row?.reply === "own") this.#send(request, NO_PAYLOAD);
-    else if (needReply && this.#target.acknowledges) this.#send(request, REFUSED);
+    const form = replyForm(row, needReply, this.#target.protocolFeatures);
+    if (form !== "none") this.#send(request, refusedPayload(row, form));
   }
 
   #send(request: number, payload: Uint8Array): void {
@@ -147,5 +153,7 @@ export class Connection implements EventHandler {
 }
 
 const NO_PAYLOAD = new Uint8Array(0);
-const ACCEPTED: Uint8Array = encodeU64(0);
-const REFUSED: Uint8Array = encodeU64(1);
+
+function fdsLost(): VhostUserError {
+  return new VhostUserError("BAD_FDS", "file descriptors were lost: too many came, or too few are free here");
+}

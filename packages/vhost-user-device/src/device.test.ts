@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { Capability } from "@passt-ts/net-backend/backend";
 import { featureMask, hasFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
-import { configRequest, plainRequest } from "@passt-ts/vhost-user-proto/front-end";
-import { decodeConfig, decodeU64 } from "@passt-ts/vhost-user-proto/payload";
+import { plainRequest, u64Request } from "@passt-ts/vhost-user-proto/front-end";
+import { decodeU64 } from "@passt-ts/vhost-user-proto/payload";
 import { DeviceCounter } from "./device-counter.ts";
 import { DeviceRig, testFrame } from "./testing/device-rig.ts";
 
@@ -28,18 +28,6 @@ describe("what is offered", () => {
     const { GUEST_CSUM, MAC, MTU, EVENT_IDX, INDIRECT_DESC, CSUM, HOST_TSO4 } = VirtioFeature;
     for (const bit of [GUEST_CSUM, MAC, MTU, EVENT_IDX]) expect(hasFeature(features, bit)).toBe(true);
     for (const bit of [INDIRECT_DESC, CSUM, HOST_TSO4]) expect(hasFeature(features, bit)).toBe(false);
-  });
-
-  test("the configuration space, in the slices that a front-end asks for", () => {
-    using rig = new DeviceRig({ config: { macAddress: new Uint8Array([2, 0, 0, 1, 2, 3]), mtu: 65520 } });
-    using guest = rig.frontEnd();
-    const read = (offset: number, size: number) => {
-      const contents = new Uint8Array(size);
-      return decodeConfig(guest.control.ask(configRequest("GET_CONFIG", { offset, flags: 0, contents })));
-    };
-    expect([...read(0, 12).contents]).toEqual([2, 0, 0, 1, 2, 3, 1, 0, 1, 0, 0xf0, 0xff]);
-    expect([...read(10, 4).contents]).toEqual([0xf0, 0xff, 0, 0]);
-    expect(read(0, 256).contents).toHaveLength(256);
   });
 });
 
@@ -226,4 +214,36 @@ describe("frames", () => {
     expect(guest.receiveMany(1)[0]?.flags).toBe(0);
     expect(rig.lines("without offloads")).toHaveLength(1);
   });
+});
+
+test("the next front-end finds a device without features: what the one before agreed on is forgotten", () => {
+  using rig = new DeviceRig({ capabilities: Capability.givesPartialChecksum | Capability.takesPartialChecksum });
+  {
+    using guest = rig.frontEnd().boot();
+    expect(rig.backend.negotiatedCapabilities).not.toBe(0);
+    expect(rig.backend.headerLength).toBe(12);
+    expect(guest.features).not.toBe(0n);
+  }
+  rig.pump();
+  expect(rig.device.state).toMatchObject({ features: 0n, protocolFeatures: 0n, connected: false });
+  using next = rig.frontEnd();
+  expect([rig.backend.negotiatedCapabilities, rig.backend.headerLength]).toEqual([0, 10]);
+  expect(rig.device.state).toMatchObject({ features: 0n, protocolFeatures: 0n });
+  expect(rig.device.state.rings).toMatchObject([
+    { enabled: false, size: 0 },
+    { enabled: false, size: 0 },
+  ]);
+  // With protocol features rings are enabled by SET_VRING_ENABLE only.
+  next.control.send(u64Request("SET_FEATURES", 1n << 30n));
+  next.settle();
+  expect(rig.device.state.rings).toMatchObject([{ enabled: false }, { enabled: false }]);
+  next.control.send(u64Request("SET_FEATURES", 0n));
+  next.settle();
+  expect(rig.device.state.rings).toMatchObject([{ enabled: true }, { enabled: true }]);
+  next.control.send(plainRequest("RESET_OWNER"));
+  next.shareMemory();
+  next.startRing(next.tx);
+  next.send(testFrame(60));
+  next.sent();
+  expect([rig.backend.sent.length, rig.device.counters[DeviceCounter.txDrained]]).toEqual([0, 1]);
 });

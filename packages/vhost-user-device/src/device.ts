@@ -1,11 +1,10 @@
 import { WINDOW_BYTES_MAX, type WindowTable } from "@passt-ts/iov/windows";
-import { EpollEvent, type EventHandler, type EventLoop } from "@passt-ts/linux/event-loop";
+import type { EventLoop } from "@passt-ts/linux/event-loop";
 import { EventSignal } from "@passt-ts/linux/eventfd";
-import { OwnedFd } from "@passt-ts/linux/owned-fd";
-import { errnoMessage } from "@passt-ts/linux/system-error";
-import { acceptUnix, listenUnix, peerCredentials } from "@passt-ts/linux/unix-socket";
+import type { OwnedFd } from "@passt-ts/linux/owned-fd";
+import { listenUnix, peerCredentials } from "@passt-ts/linux/unix-socket";
 import type { NetBackend } from "@passt-ts/net-backend/backend";
-import { hasFeature, ProtocolFeature } from "@passt-ts/vhost-user-proto/features";
+import { ClientListener } from "./client-listener.ts";
 import { type NetConfig, NetConfigSpace } from "./config-space.ts";
 import { Connection, type MessageTarget } from "./connection.ts";
 import { DEVICE_COUNTERS, DeviceCounter } from "./device-counter.ts";
@@ -17,9 +16,6 @@ import { Session, type SessionContext } from "./session.ts";
 
 /** How often a ring without kicks is looked at. */
 const POLL_INTERVAL_MS = 1;
-
-/** Clients accepted in one event. */
-const ACCEPTS_PER_EVENT = 16;
 
 /** Frames handed to the back-end at once, at most. */
 const BATCH_FRAMES = 256;
@@ -75,10 +71,8 @@ export class VhostUserDevice {
   readonly #context: SessionContext;
   readonly #pair: QueuePair;
   readonly #onDisconnect: () => void;
-  readonly #clients: EventHandler = { onEvent: () => this.#accept() };
   readonly #target: MessageTarget;
-  #listener: OwnedFd | null = null;
-  #listenerRegistration = -1;
+  #listener: ClientListener | null = null;
   #connection: Connection | null = null;
   #session: Session | null = null;
   #resetPending = false;
@@ -106,8 +100,8 @@ export class VhostUserDevice {
     const session = () => this.#session as Session;
     this.#target = {
       handle: (message, fds) => handleRequest(session(), message, fds),
-      get acknowledges() {
-        return hasFeature(session().protocolFeatures, ProtocolFeature.REPLY_ACK);
+      get protocolFeatures() {
+        return session().protocolFeatures;
       },
       disconnected: (why) => this.#disconnected(why),
     };
@@ -125,19 +119,13 @@ export class VhostUserDevice {
     this.listenOn(listenUnix({ path, backlog: 8 }));
   }
 
-  /** Takes over a socket that listens already. */
+  /** Takes over a socket that listens already. @throws Error when it cannot be waited for; it is closed then. */
   listenOn(listener: OwnedFd): void {
-    this.#closeListener();
-    const registration = this.#context.loop.add(listener.fd, EpollEvent.readable, this.#clients, 0);
-    if (registration < 0) {
-      listener.close();
-      throw new Error(`cannot wait for clients: ${errnoMessage(registration)}`);
-    }
-    this.#listener = listener;
-    this.#listenerRegistration = registration;
+    this.#listener?.close();
+    this.#listener = new ClientListener(listener, this.#context, (client) => this.#admit(client));
   }
 
-  /** Takes over the connected socket of a front-end. @throws Error when another one is connected. */
+  /** Takes over the connected socket of a front-end. @throws Error when another one is connected; it is closed then. */
   adopt(socket: OwnedFd): void {
     if (this.#connection !== null) {
       socket.close();
@@ -155,21 +143,25 @@ export class VhostUserDevice {
     this.#context.log("info", `front-end connected (pid ${pid})`);
   }
 
-  /** Takes the clients that wait at the listening socket. */
-  #accept(): void {
-    for (let i = 0; i < ACCEPTS_PER_EVENT && this.#listener !== null; i++) {
-      const fd = acceptUnix(this.#listener.fd);
-      if (fd < 0) return;
-      // The end of the one before may not have been read yet, when it went in the same round.
-      this.#connection?.onEvent();
-      if (this.#connection === null) {
-        this.adopt(new OwnedFd(fd));
-      } else {
-        this.counters[DeviceCounter.clientsRefused]++;
-        this.#context.log("warning", `second client closed (pid ${pidOf(fd)}): a front-end is connected`);
-        new OwnedFd(fd).close();
-      }
+  /** Serves a client when none is connected; there is nobody to be told of an error but the log. */
+  #admit(client: OwnedFd): void {
+    // The end of the one before may not have been read yet, when it went in the same round.
+    this.#connection?.onEvent();
+    if (this.#connection !== null) {
+      this.#turnAway(client);
+      return;
     }
+    try {
+      this.adopt(client);
+    } catch (error) {
+      this.#context.log("warning", `client closed: ${(error as Error).message}`);
+    }
+  }
+
+  #turnAway(socket: OwnedFd): void {
+    this.counters[DeviceCounter.clientsRefused]++;
+    this.#context.log("warning", `second client closed (pid ${pidOf(socket.fd)}): a front-end is connected`);
+    socket.close();
   }
 
   /**
@@ -180,6 +172,7 @@ export class VhostUserDevice {
    */
   turn(nowMs: number): boolean {
     const { backend } = this.#context;
+    this.#listener?.turn(nowMs);
     const session = this.#session;
     if (session?.driverChanged) {
       session.driverChanged = false;
@@ -204,7 +197,7 @@ export class VhostUserDevice {
   /** When {@link VhostUserDevice.turn} is due at the latest though nothing happened, or Infinity. */
   get deadlineMs(): number {
     if (this.#resetPending) return 0;
-    return Math.min(this.#context.backend.deadlineMs, this.#pollAtMs);
+    return Math.min(this.#context.backend.deadlineMs, this.#pollAtMs, this.#listener?.deadlineMs ?? Infinity);
   }
 
   #countKicks(session: Session): void {
@@ -246,15 +239,9 @@ export class VhostUserDevice {
 
   /** Closes the listening socket and the connection, and gives all memory back. */
   close(): void {
-    this.#closeListener();
-    this.#connection?.close("the device was closed");
-  }
-
-  #closeListener(): void {
-    if (this.#listenerRegistration >= 0) this.#context.loop.remove(this.#listenerRegistration);
-    this.#listenerRegistration = -1;
     this.#listener?.close();
     this.#listener = null;
+    this.#connection?.close("the device was closed");
   }
 }
 

@@ -17,6 +17,9 @@ import type { ReceivedFds } from "./received-fds.ts";
 /** Offsets are rounded down to this, a multiple of every page size of x86-64 and arm64. */
 const OFFSET_ALIGNMENT = 65536;
 
+/** More places than drivers have rings; a front-end that names new ones for ever is refused. */
+const OWN_VIEWS_MAX = 1024;
+
 interface MappedRegion extends Region {
   readonly mapping: MappedMemory;
   /** Bytes of the mapping before the first one of the region. */
@@ -88,6 +91,7 @@ export class MemoryMap {
     const key = `${userAddress}+${lengthBytes}`;
     let view = this.#ownViews.get(key);
     if (view === undefined) {
+      if (this.#ownViews.size === OWN_VIEWS_MAX) return null;
       view = region.mapping.bytes(region.leadBytes + location.offset, lengthBytes);
       this.#ownViews.set(key, view);
     }

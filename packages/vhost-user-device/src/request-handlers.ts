@@ -3,13 +3,14 @@ import { VhostUserError } from "@passt-ts/vhost-user-proto/error";
 import { hasFeature } from "@passt-ts/vhost-user-proto/features";
 import type { Message } from "@passt-ts/vhost-user-proto/message-reader";
 import {
+  CONFIG_HEADER_BYTES,
   decodeConfig,
+  decodeMacAddress,
   decodeMemoryTable,
   decodeU64,
   decodeVringAddress,
   decodeVringFd,
   decodeVringState,
-  encodeConfig,
   encodeU64,
   encodeVringState,
 } from "@passt-ts/vhost-user-proto/payload";
@@ -60,8 +61,7 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   // VIRTIO_NET_F_MQ is not offered.
   [R.GET_QUEUE_NUM, (session) => encodeU64(BigInt(session.rings.length))],
   [R.SET_VRING_ENABLE, effect(setVringEnable)],
-  // The guest announces itself by what it sends; there is no switch to be told.
-  [R.SEND_RARP, effect(() => {})],
+  [R.SEND_RARP, effect(announce)],
   [R.NET_SET_MTU, effect(setMtu)],
   [R.SET_BACKEND_REQ_FD, effect((session, _payload, fds) => session.setBackendRequests(fds.take(0)))],
   [R.GET_CONFIG, getConfig],
@@ -105,6 +105,12 @@ function setVringEnable(session: Session, payload: Uint8Array): void {
   session.enableVring(index, value);
 }
 
+/** There is no switch to be told where the guest is now: the back-end learns that from what the guest sends. */
+function announce(session: Session, payload: Uint8Array): void {
+  const octets = [...decodeMacAddress(payload)].map((octet) => octet.toString(16).padStart(2, "0"));
+  session.context.log("debug", `asked to announce ${octets.join(":")}, which needs nothing here`);
+}
+
 function setMtu(session: Session, payload: Uint8Array): void {
   const mtu = decodeU64(payload);
   if (mtu > 0xffffn || !session.config.setMtu(Number(mtu))) {
@@ -112,9 +118,12 @@ function setMtu(session: Session, payload: Uint8Array): void {
   }
 }
 
+/** The reply is as long as the request, whatever part of it is asked for. */
 function getConfig(session: Session, payload: Uint8Array): Uint8Array {
-  const { offset, flags, contents } = decodeConfig(payload);
-  return encodeConfig({ offset, flags, contents: session.config.read(offset, contents.length) });
+  const { offset, contents } = decodeConfig(payload);
+  const reply = payload.slice();
+  reply.set(session.config.read(offset, contents.length), CONFIG_HEADER_BYTES);
+  return reply;
 }
 
 function setConfig(session: Session, payload: Uint8Array): void {

@@ -56,6 +56,8 @@ export class Session {
     this.context = context;
     this.config = new NetConfigSpace(context.config);
     this.rings = [new Vring(RX_RING, context), new Vring(TX_RING, context)];
+    // Nothing of what the front-end before agreed on holds for this one.
+    context.backend.setCapabilities(0, this.#negotiated.headerLength);
   }
 
   /** Acknowledges virtio features. @throws VhostUserError when one was not offered. */
@@ -90,7 +92,12 @@ export class Session {
     this.context.log("debug", `protocol features: ${featureNames(features, ProtocolFeature).join(" ")}`);
   }
 
-  /** Replaces the guest memory; rings that are started go on in the new one, or stop where it does not hold them. */
+  /**
+   * Replaces the guest memory; rings that are started go on in the new one, or stop where it does not hold them.
+   *
+   * @param fds one file for each region, only borrowed.
+   * @throws VhostUserError, SystemError or RegionError; the old memory stays then.
+   */
   setMemoryTable(regions: readonly MemoryRegion[], fds: ReceivedFds): void {
     const { windows, windowBytesMax, log } = this.context;
     const old = this.map;
@@ -104,20 +111,31 @@ export class Session {
     log("info", `guest memory: ${size}, ${map.sealed ? "sealed" : "not sealed"} against shrinking`);
   }
 
+  /** Sets the number of descriptors, which stops the ring. @throws VhostUserError BAD_INDEX, BAD_VALUE */
   setVringSize(index: number, size: number): void {
     this.ring(index).setSize(size);
     this.#bind();
   }
 
+  /**
+   * Sets where a ring lies; one that is started goes on there. No order is prescribed: before size and memory are known
+   * the addresses are only kept, and checked by the start.
+   *
+   * @throws VhostUserError BAD_INDEX, BAD_RING
+   */
   setVringAddress(address: VringAddress): void {
     const ring = this.ring(address.index);
-    if (ring.queue === null) ring.locate(this.map, address);
-    else ring.replaceQueue(ring.prepare(this.map, this.#negotiated, address));
+    if (ring.queue !== null) ring.replaceQueue(ring.prepare(this.map, this.#negotiated, address));
+    else if (this.map !== null && ring.size > 0) ring.locate(this.map, address);
     ring.address = address;
     this.#bind();
   }
 
-  /** Sets where the next start begins, which stops a ring that is started: User-Mode Linux does not stop it itself. */
+  /**
+   * Sets where the next start begins, which stops a ring that is started: User-Mode Linux does not stop it itself.
+   *
+   * @throws VhostUserError BAD_INDEX, BAD_VALUE
+   */
   setVringBase(index: number, base: number): void {
     if (base > 0xffff) throw new VhostUserError("BAD_VALUE", `ring ${index}: base ${base}`);
     const ring = this.ring(index);
@@ -126,7 +144,7 @@ export class Session {
     this.#bind();
   }
 
-  /** Stops a ring. Returns where it stands. */
+  /** Stops a ring and closes its kick fd. Returns the next available index. @throws VhostUserError BAD_INDEX */
   getVringBase(index: number): number {
     const ring = this.ring(index);
     const base = ring.stop();
@@ -135,7 +153,12 @@ export class Session {
     return base;
   }
 
-  /** Sets the kick fd, or polling, and starts the ring if it is stopped. */
+  /**
+   * Sets the kick fd, or polling, and starts the ring if it is stopped: without waiting for the first kick, as a driver
+   * that was there before its front-end reconnected does not kick again. The fd is owned here, and closed at a throw.
+   *
+   * @throws VhostUserError BAD_INDEX, BAD_STATE, BAD_RING, BAD_FDS
+   */
   setVringKick(index: number, fd: OwnedFd | null): void {
     const ring = this.#ringFor(index, fd);
     let queue = ring.queue;
@@ -156,6 +179,7 @@ export class Session {
     this.#bind();
   }
 
+  /** Sets the call fd; null: the driver polls. The fd is owned here, and closed at a throw. @throws VhostUserError */
   setVringCall(index: number, fd: OwnedFd | null): void {
     const ring = this.#ringFor(index, fd);
     ring.setCall(fd);
@@ -163,15 +187,16 @@ export class Session {
     if (ring.queue !== null) ring.call();
   }
 
+  /** Sets the error fd, or none. The fd is owned here, and closed at a throw. @throws VhostUserError BAD_INDEX */
   setVringError(index: number, fd: OwnedFd | null): void {
     this.#ringFor(index, fd).setError(fd);
   }
 
+  /** Enables (1) or disables (0) a ring, started or not. @throws VhostUserError BAD_INDEX, BAD_VALUE */
   enableVring(index: number, value: number): void {
     if (value > 1) throw new VhostUserError("BAD_VALUE", `ring ${index}: enable ${value}`);
     const ring = this.ring(index);
     ring.enabled = value === 1;
-    if (ring.enabled) ring.kicked = true;
     this.#bind();
   }
 
@@ -181,18 +206,19 @@ export class Session {
     this.#bind();
   }
 
+  /** Keeps the device status of virtio; 0 is a reset, which stops the rings. */
   setStatus(status: number): void {
     this.status = status;
     if (status !== 0) return;
+    // Whether the next driver is another one shows when it starts: at base 0, or where this one stood.
     for (const ring of this.rings) {
       ring.stop();
       ring.base = 0;
     }
-    this.driverChanged = true;
     this.#bind();
   }
 
-  /** Keeps the socket for requests of ours; we send none so far. */
+  /** Keeps what the front-end gave for requests of ours, a socket or a pipe; we send none so far. */
   setBackendRequests(fd: OwnedFd | null): void {
     this.#backendRequests?.close();
     this.#backendRequests = fd;

@@ -155,7 +155,11 @@ export class Vring implements EventHandler {
     );
   }
 
-  /** Makes a queue that begins at `base`, or goes on where the present one stands; it is not yet in use. */
+  /**
+   * Makes a queue that begins at `base`, or goes on where the present one stands; it is not yet in use.
+   *
+   * @throws VhostUserError as {@link Vring.locate}.
+   */
   prepare(
     map: MemoryMap | null,
     negotiated: Negotiated,

@@ -78,7 +78,9 @@ export const ProtocolFeature = {
   SHARED_OBJECT: 18,
   DEVICE_STATE: 19,
   GET_VRING_BASE_INFLIGHT: 20,
-  SHMEM: 21,
+  GPA_ADDRESSES: 21,
+  SHMEM: 22,
+  GET_VRING_BASE_SKIP_DRAIN: 23,
 } as const;
 
 /** The 64-bit mask with bit number `bit` set. */

@@ -1,16 +1,22 @@
-/** The front-end's side: each request as bytes ready to be sent, and its replies read back. */
+/**
+ * The front-end's side: each request as bytes ready to be sent, which belong to the caller, and its replies read back.
+ * The back-end writes the replies; VhostUserError is all that is thrown for them.
+ */
 import { VhostUserError } from "./error.ts";
 import { encodeRequest } from "./header.ts";
 import type { Message, Refusal } from "./message-reader.ts";
 import {
   type ConfigSpace,
   encodeConfig,
+  encodeLogArea,
+  encodeMacAddress,
   encodeMemoryRegion,
   encodeMemoryTable,
   encodeU64,
   encodeVringAddress,
   encodeVringFd,
   encodeVringState,
+  type LogArea,
   type MemoryRegion,
   type VringAddress,
   type VringFd,
@@ -27,21 +33,29 @@ export type PlainRequest =
   | "RESET_OWNER"
   | "GET_PROTOCOL_FEATURES"
   | "GET_QUEUE_NUM"
+  | "SET_LOG_FD"
   | "SET_BACKEND_REQ_FD"
   | "RESET_DEVICE"
   | "GET_MAX_MEM_SLOTS"
-  | "GET_STATUS";
+  | "GET_STATUS"
+  | "CHECK_DEVICE_STATE";
 
-/** Names of the requests whose payload is one u64. */
-export type U64Request = "SET_FEATURES" | "SET_PROTOCOL_FEATURES" | "SEND_RARP" | "NET_SET_MTU" | "SET_STATUS";
+/** Names of the requests whose payload is one number of 64 bits. */
+export type U64Request = "SET_FEATURES" | "SET_PROTOCOL_FEATURES" | "NET_SET_MTU" | "SET_STATUS";
 
 /** Names of the requests whose payload is a ring and a number. */
-export type VringStateRequest = "SET_VRING_NUM" | "SET_VRING_BASE" | "GET_VRING_BASE" | "SET_VRING_ENABLE";
+export type VringStateRequest =
+  | "SET_VRING_NUM"
+  | "SET_VRING_BASE"
+  | "GET_VRING_BASE"
+  | "SET_VRING_ENABLE"
+  | "SET_VRING_ENDIAN"
+  | "VRING_KICK";
 
 /** Names of the requests that carry a ring's file descriptor. */
 export type VringFdRequest = "SET_VRING_KICK" | "SET_VRING_CALL" | "SET_VRING_ERR";
 
-/** A request without payload. */
+/** A request without payload; with SET_LOG_FD and SET_BACKEND_REQ_FD one file descriptor is to be sent. */
 export function plainRequest(name: PlainRequest, needReply = false): Uint8Array {
   return encodeRequest(FrontEndRequest[name], NO_PAYLOAD, needReply);
 }
@@ -54,6 +68,16 @@ export function u64Request(name: U64Request, value: bigint | number, needReply =
 /** A request about one ring with one number. */
 export function vringStateRequest(name: VringStateRequest, state: VringState, needReply = false): Uint8Array {
   return encodeRequest(FrontEndRequest[name], encodeVringState(state), needReply);
+}
+
+/** SEND_RARP for a MAC address of 6 bytes. @throws RangeError */
+export function rarpRequest(macAddress: Uint8Array, needReply = false): Uint8Array {
+  return encodeRequest(FrontEndRequest.SEND_RARP, encodeMacAddress(macAddress), needReply);
+}
+
+/** SET_LOG_BASE with LOG_SHMFD; the file descriptor of the log is to be sent with it. */
+export function logBaseRequest(area: LogArea, needReply = false): Uint8Array {
+  return encodeRequest(FrontEndRequest.SET_LOG_BASE, encodeLogArea(area), needReply);
 }
 
 /** SET_VRING_ADDR. */

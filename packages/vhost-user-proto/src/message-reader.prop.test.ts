@@ -6,6 +6,7 @@ import { MessageReader } from "./message-reader.ts";
 import {
   decodeConfig,
   decodeLogArea,
+  decodeMacAddress,
   decodeMemoryRegion,
   decodeMemoryTable,
   decodeU64,
@@ -14,6 +15,7 @@ import {
   decodeVringState,
   encodeConfig,
   encodeLogArea,
+  encodeMacAddress,
   encodeMemoryRegion,
   encodeMemoryTable,
   encodeU64,
@@ -32,6 +34,7 @@ const DECODERS = [
   decodeMemoryRegion,
   decodeConfig,
   decodeLogArea,
+  decodeMacAddress,
 ] as const;
 
 test("random payloads make a decoder throw VhostUserError or nothing", () => {
@@ -106,6 +109,8 @@ test("what is encoded is decoded again", () => {
       expect(decodeVringState(encodeVringState(state))).toEqual(state);
       expect(decodeVringAddress(encodeVringAddress(vring))).toEqual(vring);
       expect(decodeVringFd(encodeVringFd({ index, hasFd }))).toEqual({ index, hasFd });
+      const octets = encodeU64(value).slice(0, 6);
+      expect(decodeMacAddress(encodeMacAddress(octets))).toEqual(octets);
     }),
   );
   const config = fc.nat(256).chain((offset) =>

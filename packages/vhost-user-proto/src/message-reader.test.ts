@@ -55,15 +55,24 @@ describe("the table", () => {
   });
 });
 
-describe("boundary values of each request", () => {
+/** Every size of a message up to the longest memory table, and those around each limit. */
+const SIZES: readonly number[] = [
+  ...Array.from({ length: 281 }, (_, i) => i),
+  ...[PAYLOAD_BYTES_MAX - 1, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX + 1, 10_000],
+];
+
+describe("every size and count of file descriptors of each request", () => {
   for (const row of FRONT_END_REQUESTS.values()) {
     test(row.name, () => {
       const [payload, fds] = valid(row);
       const read = readOne(encodeRequest(row.request, payload, true), fds);
       expect(read).toMatchObject({ kind: "message", row, needReply: true, fdCount: fds, payload });
       const [min, max] = PAYLOAD_SIZES[row.payload];
-      if (min > 0) expect(codeOf(readOne(encodeRequest(row.request, new Uint8Array(min - 1)), fds))).toBe("BAD_SIZE");
-      expect(codeOf(readOne(encodeRequest(row.request, new Uint8Array(max + 1)), fds))).toBe("BAD_SIZE");
+      for (const size of SIZES) {
+        const code = codeOf(readOne(encodeRequest(row.request, new Uint8Array(size)), fds));
+        if (size < min || size > max) expect([size, code]).toEqual([size, "BAD_SIZE"]);
+        else expect([size, code]).not.toEqual([size, "BAD_SIZE"]);
+      }
       if (row.fds !== "optional") {
         expect(codeOf(readOne(encodeRequest(row.request, payload), fds + 1))).toBe("BAD_FDS");
       }

@@ -1,6 +1,8 @@
 /**
- * Codecs of the message payloads, all in native (little-endian) byte order. The other side of a socket writes these
- * bytes: a decoder checks the length and the ranges of what it returns and throws VhostUserError, nothing else.
+ * Codecs of the message payloads, all in native (little-endian) byte order (vhost-user, "Payload"). The other side of a
+ * socket writes these bytes: a decoder checks the length and the ranges of what it returns and throws VhostUserError,
+ * nothing else. What an encoder returns belongs to the caller; so does what a decoder returns, which never lies in the
+ * payload.
  */
 import { VhostUserError } from "./error.ts";
 
@@ -57,6 +59,7 @@ export interface LogArea {
 }
 
 const U64_END = 1n << 64n;
+const MAC_BYTES = 6;
 
 function viewOf(payload: Uint8Array, bytes: number, what: string): DataView {
   if (payload.length < bytes) {
@@ -72,11 +75,12 @@ export function encodeU64(value: bigint | number): Uint8Array {
   return payload;
 }
 
-/** The u64 of a payload. */
+/** The u64 of a payload. @throws VhostUserError BAD_SIZE */
 export function decodeU64(payload: Uint8Array): bigint {
   return viewOf(payload, 8, "u64").getBigUint64(0, true);
 }
 
+/** 8 bytes: SET_VRING_NUM, SET_VRING_BASE, SET_VRING_ENABLE and their like. */
 export function encodeVringState(state: VringState): Uint8Array {
   const payload = new Uint8Array(8);
   const view = new DataView(payload.buffer);
@@ -85,11 +89,13 @@ export function encodeVringState(state: VringState): Uint8Array {
   return payload;
 }
 
+/** The ring and the number of such a payload, both u32. @throws VhostUserError BAD_SIZE */
 export function decodeVringState(payload: Uint8Array): VringState {
   const view = viewOf(payload, 8, "vring state");
   return { index: view.getUint32(0, true), value: view.getUint32(4, true) };
 }
 
+/** The 40 bytes of SET_VRING_ADDR. */
 export function encodeVringAddress(address: VringAddress): Uint8Array {
   const payload = new Uint8Array(40);
   const view = new DataView(payload.buffer);
@@ -102,6 +108,7 @@ export function encodeVringAddress(address: VringAddress): Uint8Array {
   return payload;
 }
 
+/** The addresses of SET_VRING_ADDR, unchecked: only who has the memory table can tell. @throws VhostUserError BAD_SIZE */
 export function decodeVringAddress(payload: Uint8Array): VringAddress {
   const view = viewOf(payload, 40, "vring address");
   return {
@@ -114,13 +121,29 @@ export function decodeVringAddress(payload: Uint8Array): VringAddress {
   };
 }
 
+/** The u64 of SEND_RARP: a MAC address of 6 bytes, first byte first, and 2 bytes of 0. @throws RangeError */
+export function encodeMacAddress(address: Uint8Array): Uint8Array {
+  if (address.length !== MAC_BYTES) throw new RangeError(`a MAC address of ${address.length} bytes`);
+  const payload = new Uint8Array(8);
+  payload.set(address);
+  return payload;
+}
+
+/** The 6 bytes of the MAC address in SEND_RARP. @throws VhostUserError BAD_SIZE */
+export function decodeMacAddress(payload: Uint8Array): Uint8Array {
+  viewOf(payload, 8, "MAC address");
+  return payload.slice(0, MAC_BYTES);
+}
+
 /** Bit 8 of the u64 of SET_VRING_KICK, _CALL and _ERR: no file descriptor comes with the message. */
 const NO_FD = 0x100;
 
+/** The u64 of SET_VRING_KICK, _CALL and _ERR; of the index the low 8 bits are kept. */
 export function encodeVringFd(fd: VringFd): Uint8Array {
   return encodeU64((fd.index & 0xff) | (fd.hasFd ? 0 : NO_FD));
 }
 
+/** Which ring SET_VRING_KICK, _CALL or _ERR is about, and whether a descriptor comes. @throws VhostUserError BAD_SIZE */
 export function decodeVringFd(payload: Uint8Array): VringFd {
   const low = viewOf(payload, 8, "vring fd").getUint32(0, true);
   return { index: low & 0xff, hasFd: (low & NO_FD) === 0 };
@@ -157,7 +180,11 @@ function overlap(a: bigint, aBytes: bigint, b: bigint, bBytes: bigint): boolean 
   return a < b + bBytes && b < a + aBytes;
 }
 
-/** @param paddedRegions regions that the payload is sized for, when more than it names (User-Mode Linux: 2). */
+/**
+ * The payload of SET_MEM_TABLE: u32 count, u32 padding, the regions.
+ *
+ * @param paddedRegions regions that the payload is sized for, when more than it names (User-Mode Linux: 2).
+ */
 export function encodeMemoryTable(
   regions: readonly MemoryRegion[],
   paddedRegions: number = regions.length,
@@ -174,6 +201,8 @@ export function encodeMemoryTable(
  * piece of memory may appear twice in a guest.
  *
  * The payload may be longer than the regions it names: User-Mode Linux always sends room for two.
+ *
+ * @throws VhostUserError BAD_SIZE, BAD_MEMORY
  */
 export function decodeMemoryTable(payload: Uint8Array): MemoryRegion[] {
   const count = viewOf(payload, 8, "memory table").getUint32(0, true);
@@ -199,10 +228,12 @@ export function encodeMemoryRegion(region: MemoryRegion): Uint8Array {
   return payload;
 }
 
+/** The region of ADD_MEM_REG and REM_MEM_REG. @throws VhostUserError BAD_SIZE, BAD_MEMORY */
 export function decodeMemoryRegion(payload: Uint8Array): MemoryRegion {
   return readRegion(viewOf(payload, 8 + REGION_BYTES, "memory region"), 8);
 }
 
+/** The payload of GET_CONFIG and SET_CONFIG: u32 offset, u32 size, u32 flags, the contents. */
 export function encodeConfig(config: ConfigSpace): Uint8Array {
   const payload = new Uint8Array(CONFIG_HEADER_BYTES + config.contents.length);
   const view = new DataView(payload.buffer);
@@ -213,7 +244,12 @@ export function encodeConfig(config: ConfigSpace): Uint8Array {
   return payload;
 }
 
-/** The config area of a payload; `contents` is a copy. What the area covers lies in the first 256 bytes. */
+/**
+ * The config area of a payload; `contents` is a copy. What the area covers lies in the first 256 bytes. Bytes of the
+ * payload behind the area are ignored.
+ *
+ * @throws VhostUserError BAD_SIZE, BAD_VALUE
+ */
 export function decodeConfig(payload: Uint8Array): ConfigSpace {
   const view = viewOf(payload, CONFIG_HEADER_BYTES, "config");
   const offset = view.getUint32(0, true);
@@ -228,6 +264,7 @@ export function decodeConfig(payload: Uint8Array): ConfigSpace {
   return { offset, flags: view.getUint32(8, true), contents };
 }
 
+/** The 16 bytes of SET_LOG_BASE with LOG_SHMFD. */
 export function encodeLogArea(area: LogArea): Uint8Array {
   const payload = new Uint8Array(16);
   const view = new DataView(payload.buffer);
@@ -236,6 +273,7 @@ export function encodeLogArea(area: LogArea): Uint8Array {
   return payload;
 }
 
+/** The log area of SET_LOG_BASE with LOG_SHMFD. @throws VhostUserError BAD_SIZE, BAD_VALUE when its end overflows. */
 export function decodeLogArea(payload: Uint8Array): LogArea {
   const view = viewOf(payload, 16, "log area");
   const area = { sizeBytes: view.getBigUint64(0, true), mmapOffset: view.getBigUint64(8, true) };

@@ -5,6 +5,7 @@ import { ProtocolFeature, VirtioFeature } from "./features.ts";
 export type PayloadKind =
   | "none"
   | "u64"
+  | "status"
   | "vringState"
   | "vringAddress"
   | "vringFd"
@@ -27,6 +28,8 @@ export const PAYLOAD_BYTES_MAX: 4096 = 4096;
 export const PAYLOAD_SIZES: Readonly<Record<PayloadKind, readonly [min: number, max: number]>> = {
   none: [0, 0],
   u64: [8, 8],
+  // A u64 that is 0 for success.
+  status: [8, 8],
   vringState: [8, 8],
   vringAddress: [40, 40],
   vringFd: [8, 8],
@@ -52,8 +55,11 @@ export const PAYLOAD_SIZES: Readonly<Record<PayloadKind, readonly [min: number, 
  */
 export type FdRule = "none" | "one" | "optional" | "perRegion" | "unlessNoFd";
 
-/** `ack`: answered with a u64 only when need_reply is set and REPLY_ACK negotiated. `own`: always answered. */
-export type ReplyRule = "ack" | "own";
+/**
+ * `ack`: answered with a status only when need_reply is set and REPLY_ACK negotiated. `own`: always answered.
+ * `ownIfNegotiated`: `own` when its protocol feature is negotiated, else `ack`.
+ */
+export type ReplyRule = "ack" | "own" | "ownIfNegotiated";
 
 /** One request. */
 export interface RequestRow {
@@ -63,7 +69,7 @@ export interface RequestRow {
   readonly payload: PayloadKind;
   readonly fds: FdRule;
   readonly reply: ReplyRule;
-  /** The payload of the reply: u64 for `ack`. */
+  /** The payload of the reply: status for `ack`. */
   readonly replyPayload: PayloadKind;
   /** The protocol feature that makes it legal, a number of ProtocolFeature, or -1. */
   readonly protocolFeature: number;
@@ -74,7 +80,7 @@ export interface RequestRow {
 /** Requests by number. */
 export type RequestTable = ReadonlyMap<number, RequestRow>;
 
-/** Requests that a front-end sends, by name. */
+/** Numbers of the requests that a front-end sends, by name. */
 export const FrontEndRequest = {
   GET_FEATURES: 1,
   SET_FEATURES: 2,
@@ -122,9 +128,10 @@ export const FrontEndRequest = {
   GET_SHMEM_CONFIG: 44,
   GET_VRING_BASE_SKIP_DRAIN: 45,
 } as const;
+/** A number of {@link FrontEndRequest}. */
 export type FrontEndRequest = (typeof FrontEndRequest)[keyof typeof FrontEndRequest];
 
-/** Requests that a back-end sends on the socket of SET_BACKEND_REQ_FD, by name. */
+/** Numbers of the requests that a back-end sends on the socket of SET_BACKEND_REQ_FD, by name. */
 export const BackEndRequest = {
   IOTLB_MSG: 1,
   CONFIG_CHANGE_MSG: 2,
@@ -137,9 +144,13 @@ export const BackEndRequest = {
   SHMEM_MAP: 9,
   SHMEM_UNMAP: 10,
 } as const;
+/** A number of {@link BackEndRequest}. */
 export type BackEndRequest = (typeof BackEndRequest)[keyof typeof BackEndRequest];
 
-type Details = Partial<Pick<RequestRow, "fds" | "protocolFeature" | "feature">> & { readonly own?: PayloadKind };
+type Details = Partial<Pick<RequestRow, "fds" | "protocolFeature" | "feature" | "reply">> & {
+  /** The payload of a reply of its own. */
+  readonly own?: PayloadKind;
+};
 type Spec<Name extends string> = readonly [name: Name, payload: PayloadKind, details?: Details];
 
 function tableOf<Name extends string>(
@@ -153,8 +164,8 @@ function tableOf<Name extends string>(
       name,
       payload,
       fds: details.fds ?? "none",
-      reply: details.own === undefined ? "ack" : "own",
-      replyPayload: details.own ?? "u64",
+      reply: details.reply ?? (details.own === undefined ? "ack" : "own"),
+      replyPayload: details.own ?? "status",
       protocolFeature: details.protocolFeature ?? -1,
       feature: details.feature ?? -1,
     });
@@ -171,7 +182,8 @@ export const FRONT_END_REQUESTS: RequestTable = tableOf<keyof typeof FrontEndReq
   ["SET_OWNER", "none"],
   ["RESET_OWNER", "none"],
   ["SET_MEM_TABLE", "memoryTable", { fds: "perRegion" }],
-  ["SET_LOG_BASE", "log", { fds: "optional", own: "log", protocolFeature: P.LOG_SHMFD }],
+  // The specification asks for a reply and names no payload: back-ends send none, a status or the area.
+  ["SET_LOG_BASE", "log", { fds: "optional", own: "opaque", reply: "ownIfNegotiated", protocolFeature: P.LOG_SHMFD }],
   ["SET_LOG_FD", "none", { fds: "one" }],
   ["SET_VRING_NUM", "vringState"],
   ["SET_VRING_ADDR", "vringAddress"],
@@ -187,7 +199,7 @@ export const FRONT_END_REQUESTS: RequestTable = tableOf<keyof typeof FrontEndReq
   ["SEND_RARP", "u64", { protocolFeature: P.RARP }],
   ["NET_SET_MTU", "u64", { protocolFeature: P.MTU, feature: VirtioFeature.MTU }],
   ["SET_BACKEND_REQ_FD", "none", { fds: "one", protocolFeature: P.BACKEND_REQ }],
-  ["IOTLB_MSG", "iotlb", { own: "u64", feature: VirtioFeature.ACCESS_PLATFORM }],
+  ["IOTLB_MSG", "iotlb", { own: "status", feature: VirtioFeature.ACCESS_PLATFORM }],
   ["SET_VRING_ENDIAN", "vringState", { protocolFeature: P.CROSS_ENDIAN }],
   ["GET_CONFIG", "config", { own: "config", protocolFeature: P.CONFIG }],
   ["SET_CONFIG", "config", { protocolFeature: P.CONFIG }],
@@ -195,7 +207,7 @@ export const FRONT_END_REQUESTS: RequestTable = tableOf<keyof typeof FrontEndReq
   ["CLOSE_CRYPTO_SESSION", "u64", { protocolFeature: P.CRYPTO_SESSION }],
   ["POSTCOPY_ADVISE", "none", { own: "opaque", protocolFeature: P.PAGEFAULT }],
   ["POSTCOPY_LISTEN", "none", { protocolFeature: P.PAGEFAULT }],
-  ["POSTCOPY_END", "none", { own: "u64", protocolFeature: P.PAGEFAULT }],
+  ["POSTCOPY_END", "none", { own: "status", protocolFeature: P.PAGEFAULT }],
   ["GET_INFLIGHT_FD", "inflight", { own: "inflight", protocolFeature: P.INFLIGHT_SHMFD }],
   ["SET_INFLIGHT_FD", "inflight", { fds: "one", protocolFeature: P.INFLIGHT_SHMFD }],
   ["GPU_SET_SOCKET", "none", { fds: "one" }],
@@ -208,10 +220,10 @@ export const FRONT_END_REQUESTS: RequestTable = tableOf<keyof typeof FrontEndReq
   ["SET_STATUS", "u64", { protocolFeature: P.STATUS }],
   ["GET_STATUS", "none", { own: "u64", protocolFeature: P.STATUS }],
   ["GET_SHARED_OBJECT", "sharedObject", { own: "opaque", protocolFeature: P.SHARED_OBJECT }],
-  ["SET_DEVICE_STATE_FD", "deviceState", { fds: "one", own: "u64", protocolFeature: P.DEVICE_STATE }],
-  ["CHECK_DEVICE_STATE", "none", { own: "u64", protocolFeature: P.DEVICE_STATE }],
+  ["SET_DEVICE_STATE_FD", "deviceState", { fds: "one", own: "status", protocolFeature: P.DEVICE_STATE }],
+  ["CHECK_DEVICE_STATE", "none", { own: "status", protocolFeature: P.DEVICE_STATE }],
   ["GET_SHMEM_CONFIG", "none", { own: "sharedMemory", protocolFeature: P.SHMEM }],
-  ["GET_VRING_BASE_SKIP_DRAIN", "vringState", { own: "vringState" }],
+  ["GET_VRING_BASE_SKIP_DRAIN", "vringState", { own: "vringState", protocolFeature: P.GET_VRING_BASE_SKIP_DRAIN }],
 ]);
 
 /** What a back-end sends to a front-end (vhost-user, "Back-end message types"). */
@@ -223,7 +235,7 @@ export const BACK_END_REQUESTS: RequestTable = tableOf<keyof typeof BackEndReque
   ["VRING_ERR", "vringState", { protocolFeature: P.INBAND_NOTIFICATIONS }],
   ["SHARED_OBJECT_ADD", "sharedObject", { protocolFeature: P.SHARED_OBJECT }],
   ["SHARED_OBJECT_REMOVE", "sharedObject", { protocolFeature: P.SHARED_OBJECT }],
-  ["SHARED_OBJECT_LOOKUP", "sharedObject", { own: "u64", protocolFeature: P.SHARED_OBJECT }],
+  ["SHARED_OBJECT_LOOKUP", "sharedObject", { own: "status", protocolFeature: P.SHARED_OBJECT }],
   ["SHMEM_MAP", "opaque", { fds: "one", protocolFeature: P.SHMEM }],
   ["SHMEM_UNMAP", "opaque", { protocolFeature: P.SHMEM }],
 ]);

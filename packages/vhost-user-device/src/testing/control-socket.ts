@@ -28,7 +28,7 @@ export function pumpUntil(pump: Pump, condition: () => boolean, what: string): v
 }
 
 /** The front-end's end of a vhost-user socket: sends requests, reads replies. */
-export class ControlSocket {
+export class ControlSocket implements Disposable {
   readonly socket: OwnedFd;
   readonly #pump: Pump;
   readonly #messages: UnixMessages = new UnixMessages();
@@ -87,5 +87,9 @@ export class ControlSocket {
 
   close(): void {
     this.socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
