@@ -49,13 +49,13 @@ export class Acknowledger {
   settle(connection: Connection, nowMs: number): boolean {
     if (connection.state !== State.established) return true;
     const acknowledgment = this.#acknowledgable(connection);
-    const edge = this.#edge(connection);
+    const scale = connection.ourScale;
+    const window = Math.min(0xffff, Math.max(0, seqDiff(this.#edge(connection), acknowledgment)) >>> scale);
+    const edge = seqAdd(acknowledgment, window << scale);
     const { ackTimers, lists } = this.#store;
     const { flow } = connection;
     if (this.#isWorthSending(connection, acknowledgment, edge) && connection.ackDue === 0) connection.ackDue = 1;
     if (connection.ackDue > 0) {
-      const scale = connection.ourScale;
-      const window = Math.min(0xffff, Math.max(0, seqDiff(edge, acknowledgment)) >>> scale);
       const sequence = acceptableSequence(connection);
       this.#builder.selectFlow(connection);
       while (connection.ackDue > 0) {
@@ -65,7 +65,7 @@ export class Acknowledger {
         }
         connection.ackDue--;
         connection.ackSent = acknowledgment;
-        connection.rcvEdge = seqAdd(acknowledgment, window << scale);
+        connection.rcvEdge = edge;
       }
     }
     if (this.#mustPoll || connection.ackSent !== connection.rcvNxt) {
@@ -74,11 +74,12 @@ export class Acknowledger {
     return true;
   }
 
+  /** @param edge the end of the window as the window field can say it. */
   #isWorthSending(connection: Connection, acknowledgment: Seq, edge: Seq): boolean {
     if (acknowledgment !== connection.ackSent) return true;
     const growth = seqDiff(edge, connection.rcvEdge);
     if (growth < 0) return connection.blocked === 1;
-    if (growth >>> connection.ourScale === 0) return false;
+    if (growth === 0) return false;
     const left = seqDiff(connection.rcvEdge, connection.rcvNxt);
     if (left < connection.offeredMss) return true;
     // A guest that has not sent anything yet learns it with the first acknowledgment.

@@ -107,7 +107,7 @@ export class Connection {
   retries = 0;
   rtoMs: number = RTO_MS;
   firstRtoMs: number = RTO_MS;
-  /** 1 until {@link Connection.recoverSeq} is acknowledged: further duplicates tell nothing new. */
+  /** 1 until something behind {@link Connection.recoverSeq} is acknowledged: duplicates before that tell nothing new. */
   recovering = 0;
   recoverSeq: Seq = seq(0);
 

@@ -36,10 +36,14 @@ export class GuestAcknowledgment {
     }
     connection.retries = 0;
     const windowBefore = connection.sndWnd;
-    this.#updateWindow(connection, segment);
+    if (acked > 0 || this.#isNewest(connection, segment)) this.#updateWindow(connection, segment);
     if (acked > 0) this.#advance(connection, segment, acked, nowMs);
     else if (this.#isDuplicate(connection, segment, windowBefore)) this.#resend(connection);
-    if (windowBefore === 0 && connection.sndWnd > 0) this.#restartTimer(connection, nowMs);
+    if (windowBefore === 0 && connection.sndWnd > 0) {
+      this.#restartTimer(connection, nowMs);
+      // What was probed with was refused: going on behind it would leave a gap.
+      if (acked === 0 && connection.sndNxt !== connection.sndUna) this.#sendPath.rewind(connection);
+    }
     const { lists } = this.#store;
     if (lists.listOf(connection.flow) === List.waitsForWindow && this.#sendPath.usable(connection) > 0) {
       lists.append(List.ready, connection.flow);
@@ -59,10 +63,16 @@ export class GuestAcknowledgment {
     return dropped === bytes ? 0 : -1;
   }
 
-  /** RFC 9293: only a segment that is not older than the last one that set the window may set it. */
-  #updateWindow(connection: Connection, segment: Segment): void {
+  /**
+   * RFC 9293: a segment that is older than the last one that set the window may not set it. One that acknowledges
+   * something new is not older, although a guest that sends again goes back in its sequence.
+   */
+  #isNewest(connection: Connection, segment: Segment): boolean {
     const newer = seqDiff(segment.sequence, connection.sndWl1);
-    if (newer < 0 || (newer === 0 && seqDiff(segment.acknowledgment, connection.sndWl2) < 0)) return;
+    return newer > 0 || (newer === 0 && seqDiff(segment.acknowledgment, connection.sndWl2) >= 0);
+  }
+
+  #updateWindow(connection: Connection, segment: Segment): void {
     const window = segment.window << connection.guestScale;
     connection.sndWnd = window;
     if (window > connection.maxWnd) connection.maxWnd = window;
@@ -79,8 +89,7 @@ export class GuestAcknowledgment {
     connection.consumeBytes += bytes;
     connection.sndUna = segment.acknowledgment;
     if (seqDiff(connection.sndNxt, connection.sndUna) < 0) connection.sndNxt = connection.sndUna;
-    if (connection.recovering === 1 && seqDiff(connection.sndUna, connection.recoverSeq) >= 0)
-      connection.recovering = 0;
+    if (seqDiff(connection.sndUna, connection.recoverSeq) > 0) connection.recovering = 0;
     this.#restartTimer(connection, nowMs);
     // A port without a peek offset could not see the end of the stream while bytes were queued in front of it.
     if (!this.#port.peekOffset && connection.hostEof === 0 && connection.sndUna === connection.sndMax) {
@@ -108,7 +117,10 @@ export class GuestAcknowledgment {
     );
   }
 
-  /** One duplicate is enough: frames in a ring are not reordered. The rest of the same loss says nothing new. */
+  /**
+   * One duplicate is enough: frames in a ring are not reordered. The rest of the same loss says nothing new, and the
+   * resend brings duplicates of its own (RFC 6582 section 3.2).
+   */
   #resend(connection: Connection): void {
     if (connection.recovering === 1) return;
     connection.recovering = 1;

@@ -119,8 +119,14 @@ export class ReceivePath {
     let first = this.#collected.count;
     let taken = this.#segments === this.#next.length ? -1 : appendRange(this.#collected, frame, offset, bytes);
     if (taken < 0) {
+      const expected = connection.rcvQueued;
       this.#flushAll(nowMs);
       if (connection.state !== State.established) return false;
+      if (connection.rcvQueued !== expected) {
+        // Of what lies in front of this segment the socket refused some: it does not follow any more.
+        this.#counters[TcpCounter.bytesRefused] += bytes;
+        return false;
+      }
       first = 0;
       taken = appendRange(this.#collected, frame, offset, bytes);
     }

@@ -72,11 +72,14 @@ export class Retransmission {
     }
     connection.retries++;
     connection.rtoMs = Math.min(2 * connection.rtoMs, RTO_MAX_MS);
-    connection.recovering = 0;
     if (connection.sndWnd === 0) {
       connection.probeBytes = Math.min(1 << connection.guestScale, connection.mss);
       this.#counters[TcpCounter.zeroWindowProbes]++;
-    } else this.#counters[TcpCounter.timeouts]++;
+    } else {
+      this.#counters[TcpCounter.timeouts]++;
+      connection.recovering = 1;
+      connection.recoverSeq = connection.sndMax;
+    }
     this.#sendPath.rewind(connection);
     this.#store.timers.schedule(connection.flow, nowMs + connection.rtoMs);
   }

@@ -91,7 +91,7 @@ export class SegmentBuilder {
     this.#wordsAt = 4 * flow;
     this.#guestPort = table.guestPort[flow];
     this.#peerPort = table.peerPort[flow];
-    this.#flowLabel = connection.socket;
+    this.#flowLabel = Math.max(0, connection.socket);
     this.#begin(connection.ipVersion);
   }
 

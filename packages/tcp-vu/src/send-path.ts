@@ -261,10 +261,10 @@ export class SendPath {
       connection.eofSeq = connection.sndNxt;
       connection.probeBytes = 0;
       this.#sendFin(connection, nowMs);
-    } else if (result === SocketError.again || result === SocketError.interrupted) {
+    } else if (result === SocketError.again) {
       connection.probeBytes = 0;
       this.#store.lists.remove(connection.flow);
-    } else {
+    } else if (result !== SocketError.interrupted) {
       this.#counters[TcpCounter.resetByHost]++;
       this.#teardown.abort(connection, nowMs);
     }

@@ -44,6 +44,8 @@ export class Teardown {
     this.#builder.selectFlow(connection);
     if (connection.socket >= 0) this.#port.reset(connection.socket);
     connection.socket = -1;
+    // What the guest's window says holds only once it has answered; the RST stands behind our SYN.
+    if (connection.state !== State.established) connection.sndUna = connection.sndMax;
     connection.state = State.resetting;
     connection.firstSegment = -1;
     connection.lastSegment = -1;
@@ -54,7 +56,7 @@ export class Teardown {
     this.#sendSelectedReset(connection);
   }
 
-  /** Tries once more to send the RST of a connection in state resetting. */
+  /** Tries once more to send the RST of a connection in state resetting; its socket, the flow label, is gone. */
   retryReset(connection: Connection): void {
     this.#builder.selectFlow(connection);
     this.#sendSelectedReset(connection);
