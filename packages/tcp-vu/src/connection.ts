@@ -26,6 +26,13 @@ export const RTO_MS = 1000;
 export const RTO_AFTER_SYN_LOSS_MS = 3000;
 
 /**
+ * Wait for an acknowledgment before the guest is probed with a resend, in ms: the last frames of a burst have nothing
+ * behind them that could bring a duplicate acknowledgment when they are lost (RFC 8985 section 7). Above the time for
+ * which receivers delay acknowledgments.
+ */
+export const PROBE_MS = 200;
+
+/**
  * The state of one connection. Objects are made once for each slot and used again; all fields are numbers and are set
  * in this order, so that every instance has one shape.
  *
@@ -107,6 +114,8 @@ export class Connection {
   retries = 0;
   rtoMs: number = RTO_MS;
   firstRtoMs: number = RTO_MS;
+  /** 1: what is not acknowledged was sent again once, before the retransmission timeout. */
+  probed = 0;
   /** 1 until something behind {@link Connection.recoverSeq} is acknowledged: duplicates before that tell nothing new. */
   recovering = 0;
   recoverSeq: Seq = seq(0);
@@ -156,6 +165,7 @@ export class Connection {
     this.retries = 0;
     this.rtoMs = RTO_MS;
     this.firstRtoMs = RTO_MS;
+    this.probed = 0;
     this.recovering = 0;
     this.recoverSeq = seq(0);
   }
@@ -168,6 +178,12 @@ export class Connection {
     this.ackSent = start;
     this.rcvEdge = start;
   }
+}
+
+/** How long to wait for an acknowledgment from now on, in ms. */
+export function acknowledgmentWaitMs(connection: Connection): number {
+  const mayProbe = connection.probed === 0 && connection.retries === 0 && connection.sndWnd > 0;
+  return mayProbe ? Math.min(PROBE_MS, connection.rtoMs) : connection.rtoMs;
 }
 
 /**

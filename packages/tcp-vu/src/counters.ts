@@ -39,7 +39,9 @@ export const TcpCounter = {
   socketErrors: 28,
   /** Frames that no buffer of the driver can hold; the flow goes on with shorter ones. */
   framesTooLong: 29,
+  /** Resends before the retransmission timeout, of what nothing came after. */
+  tailProbes: 30,
 } as const;
 
 /** How many counters there are. */
-export const TCP_COUNTERS = 30;
+export const TCP_COUNTERS = 31;

@@ -244,9 +244,10 @@ export class TcpEngine {
     const sendPath = this.#sendPath;
     this.#retransmission.expire(nowMs);
     sendPath.roomExhausted = !this.#sink.ready;
-    if (!sendPath.roomExhausted) this.#serveWaiting(nowMs);
-    let bytes = 0;
-    for (let left = lists.lengths[List.ready]; left > 0 && bytes < this.#turnBytes; left--) {
+    let left = lists.lengths[List.ready];
+    // Who waited for room comes before who is ready, or the same few flows would take it again and again.
+    let bytes = this.#serveWaiting(nowMs);
+    for (; left > 0 && bytes < this.#turnBytes; left--) {
       const flow = lists.first(List.ready);
       if (flow === -1) break;
       bytes += this.#serve(connections[flow], nowMs);
@@ -326,14 +327,17 @@ export class TcpEngine {
     return bytes;
   }
 
-  /** Gives every flow that waits for room another try, until the ring says no again. */
-  #serveWaiting(nowMs: number): void {
+  /** Serves the flows that wait for room, until the ring says no again or the turn is over. Payload bytes sent. */
+  #serveWaiting(nowMs: number): number {
     const { lists, connections } = this.#store;
-    for (let left = lists.lengths[List.waitsForRoom]; left > 0 && !this.#sendPath.roomExhausted; left--) {
+    let bytes = 0;
+    for (let left = lists.lengths[List.waitsForRoom]; left > 0; left--) {
+      if (this.#sendPath.roomExhausted || bytes >= this.#turnBytes) break;
       const flow = lists.takeFirst(List.waitsForRoom);
-      if (flow === -1) return;
+      if (flow === -1) break;
       lists.append(List.ready, flow);
-      if (connections[flow].state === State.resetting) this.#serve(connections[flow], nowMs);
+      bytes += this.#serve(connections[flow], nowMs);
     }
+    return bytes;
   }
 }

@@ -1,5 +1,5 @@
 import { TcpFlag } from "@passt-ts/wire/tcp";
-import type { Connection } from "./connection.ts";
+import { acknowledgmentWaitMs, type Connection } from "./connection.ts";
 import { type ConnectionStore, List } from "./connection-store.ts";
 import { TcpCounter } from "./counters.ts";
 import type { Segment } from "./segment.ts";
@@ -101,8 +101,9 @@ export class GuestAcknowledgment {
     const { timers, lists } = this.#store;
     const { flow } = connection;
     connection.rtoMs = connection.firstRtoMs;
+    connection.probed = 0;
     if (connection.sndUna !== connection.sndMax || lists.listOf(flow) === List.waitsForWindow) {
-      timers.schedule(flow, nowMs + connection.rtoMs);
+      timers.schedule(flow, nowMs + acknowledgmentWaitMs(connection));
     } else timers.cancel(flow);
   }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { PROBE_MS } from "./connection.ts";
 import { TcpCounter } from "./counters.ts";
 import { EngineRig } from "./testing/engine-rig.ts";
 import { F, type SeenSegment } from "./testing/frames.ts";
@@ -53,7 +54,8 @@ test("duplicates that a resend itself brought do not resend what was sent behind
 test("duplicates that a timeout's resend brought do not resend what was sent behind it either", () => {
   const rig = new EngineRig();
   const end = openWithFlight(rig, 5000);
-  expect(payloadOf(rig.pass(1000)).length).toBe(5000);
+  expect(payloadOf(rig.pass(PROBE_MS)).length).toBe(5000);
+  expect(payloadOf(rig.pass(1000 - PROBE_MS)).length).toBe(5000);
   rig.sockets.push(end.socket, pattern(3000, 5000));
   rig.settle();
   end.acknowledge(5000);
@@ -78,19 +80,30 @@ test("what looks like a duplicate is none: a new window, payload, FIN, nothing i
   expect(rig.engine.counters[TcpCounter.fastRetransmits]).toBe(0);
 });
 
-test("without an answer payload is sent again after 1, 2, 4 ... 64 s, and both sides are reset at 247 s", () => {
+test("without an answer payload is sent again once at 0.2 s, then after 1, 2, 4 ... 64 s, and both sides are reset at 247 s", () => {
   const rig = new EngineRig();
   const end = openWithFlight(rig, 3000);
   const start = rig.nowMs;
   const seen = rig.pass(300_000);
   const resends = seen.slice(0, -1);
-  expect([...new Set(resends.map(({ atMs }) => (atMs - start) / 1000))]).toEqual([1, 3, 7, 15, 31, 63, 127]);
+  expect([...new Set(resends.map(({ atMs }) => (atMs - start) / 1000))]).toEqual([0.2, 1, 3, 7, 15, 31, 63, 127]);
   expect(payloadOf(resends.slice(0, 3))).toEqual([...pattern(3000)]);
   const last = seen[seen.length - 1];
   expect(last).toMatchObject({ flags: F.rst | F.ack, sequence: (end.expected + 3000) >>> 0, acknowledgment: end.next });
   expect(last.atMs - start).toBe(247_000);
   expect([end.socket.state, rig.engine.flowCount, rig.engine.deadlineMs]).toEqual(["reset", 0, Infinity]);
   expect(rig.engine.counters[TcpCounter.retriesExhausted]).toBe(1);
+});
+
+test("the end of a burst that got lost is sent again before the retransmission timeout, which it does not lengthen", () => {
+  const rig = new EngineRig();
+  const end = openWithFlight(rig, 5000);
+  end.acknowledge(3000);
+  expect(rig.settle()).toEqual([]);
+  expect(payloadOf(rig.pass(PROBE_MS))).toEqual([...pattern(5000).subarray(3000)]);
+  expect(rig.engine.counters[TcpCounter.tailProbes]).toBe(1);
+  end.acknowledge(2000);
+  expect([rig.settle(), rig.engine.deadlineMs, rig.engine.counters[TcpCounter.timeouts]]).toEqual([[], Infinity, 0]);
 });
 
 test("a FIN without an answer is sent again as payload is", () => {
@@ -100,11 +113,11 @@ test("a FIN without an answer is sent again as payload is", () => {
   rig.settle();
   const start = rig.nowMs;
   const seen = rig.pass(300_000);
-  expect(seen.map(({ atMs }) => (atMs - start) / 1000)).toEqual([1, 3, 7, 15, 31, 63, 127, 247]);
+  expect(seen.map(({ atMs }) => (atMs - start) / 1000)).toEqual([0.2, 1, 3, 7, 15, 31, 63, 127, 247]);
   for (const segment of seen.slice(0, -1)) {
     expect(segment).toMatchObject({ flags: F.fin | F.ack, sequence: end.expected });
   }
-  expect(seen[7].flags).toBe(F.rst | F.ack);
+  expect(seen[8].flags).toBe(F.rst | F.ack);
 });
 
 test("payload and FIN are sent again together", () => {
@@ -114,7 +127,7 @@ test("payload and FIN are sent again together", () => {
   rig.sockets.end(end.socket);
   rig.settle();
   end.acknowledge(1000);
-  const again = rig.pass(1500);
+  const again = rig.pass(500);
   expect(payloadOf(again)).toEqual([...pattern(2000).subarray(1000)]);
   expect(again.at(-1)).toMatchObject({ flags: F.fin | F.ack, sequence: (end.expected + 1000) >>> 0 });
   end.acknowledge(1001);
@@ -124,9 +137,9 @@ test("payload and FIN are sent again together", () => {
 test("an acknowledgment of something new begins anew with 1 s", () => {
   const rig = new EngineRig();
   const end = openWithFlight(rig, 3000);
-  expect(momentsIn(rig, 8000)).toEqual([1000, 3000, 7000]);
+  expect(momentsIn(rig, 8000)).toEqual([200, 1000, 3000, 7000]);
   end.acknowledge(1460);
-  expect(momentsIn(rig, 4000)).toEqual([1000, 3000]);
+  expect(momentsIn(rig, 4000)).toEqual([200, 1000, 3000]);
 });
 
 test("after a SYN,ACK was lost, the first timeout is 3 s", () => {
@@ -138,7 +151,7 @@ test("after a SYN,ACK was lost, the first timeout is 3 s", () => {
   rig.input({ flags: F.ack, sequence: 8, acknowledgment: answer.sequence + 1 });
   rig.sockets.push(rig.sockets.last, [1]);
   rig.settle();
-  expect(momentsIn(rig, 10_000)).toEqual([3000, 9000]);
+  expect(momentsIn(rig, 10_000)).toEqual([200, 3000, 9000]);
 });
 
 test("a segment for which a resend must wait is not counted as an attempt: a paused guest is not a dead one", () => {

@@ -1,5 +1,5 @@
 import type { Acknowledger } from "./acknowledger.ts";
-import { type Connection, State } from "./connection.ts";
+import { type Connection, PROBE_MS, State } from "./connection.ts";
 import { type ConnectionStore, List } from "./connection-store.ts";
 import { TcpCounter } from "./counters.ts";
 import type { Handshake } from "./handshake.ts";
@@ -65,6 +65,10 @@ export class Retransmission {
       this.#store.timers.schedule(connection.flow, nowMs + connection.rtoMs);
       return;
     }
+    if (connection.probed === 0 && connection.retries === 0 && connection.sndWnd > 0) {
+      this.#probe(connection, nowMs);
+      return;
+    }
     if (connection.retries === RESENDS_MAX) {
       this.#counters[TcpCounter.retriesExhausted]++;
       this.#teardown.abort(connection, nowMs);
@@ -82,5 +86,15 @@ export class Retransmission {
     }
     this.#sendPath.rewind(connection);
     this.#store.timers.schedule(connection.flow, nowMs + connection.rtoMs);
+  }
+
+  /** Sends again before the retransmission timeout: an acknowledgment, of this or of a gap, goes on from there. */
+  #probe(connection: Connection, nowMs: number): void {
+    connection.probed = 1;
+    connection.recovering = 1;
+    connection.recoverSeq = connection.sndMax;
+    this.#counters[TcpCounter.tailProbes]++;
+    this.#sendPath.rewind(connection);
+    this.#store.timers.schedule(connection.flow, nowMs + Math.max(PROBE_MS, connection.rtoMs - PROBE_MS));
   }
 }

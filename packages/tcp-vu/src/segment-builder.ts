@@ -11,6 +11,7 @@ import { Ethernet, EtherType, writeEthernet } from "@passt-ts/wire/ethernet";
 import { IpProtocol, Ipv4, writeIpv4 } from "@passt-ts/wire/ipv4";
 import { Ipv6, writeIpv6 } from "@passt-ts/wire/ipv6";
 import { setTcpChecksum, Tcp, TcpFlag, writeTcp, writeTcpSynOptions } from "@passt-ts/wire/tcp";
+import { VirtioNetGso } from "@passt-ts/wire/virtio-net-header";
 import type { Connection } from "./connection.ts";
 import { TcpCounter } from "./counters.ts";
 import { type Seq, seqDiff } from "./sequence.ts";
@@ -65,6 +66,8 @@ export class SegmentBuilder {
   #peerPort = 0;
   #ipVersion = 4;
   #flowLabel = 0;
+  /** Payload above this is more than one segment. */
+  #segmentBytes = Infinity;
   #tcpAt = 0;
   #optionBytes = 0;
   #l4Length = -1;
@@ -92,6 +95,7 @@ export class SegmentBuilder {
     this.#guestPort = table.guestPort[flow];
     this.#peerPort = table.peerPort[flow];
     this.#flowLabel = Math.max(0, connection.socket);
+    this.#segmentBytes = connection.mss;
     this.#begin(connection.ipVersion);
   }
 
@@ -103,6 +107,7 @@ export class SegmentBuilder {
     this.#guestPort = key.guestPort;
     this.#peerPort = key.peerPort;
     this.#flowLabel = 0;
+    this.#segmentBytes = Infinity;
     this.#begin(ipVersion);
   }
 
@@ -125,6 +130,7 @@ export class SegmentBuilder {
       frames.flags[index] = NEEDS_CHECKSUM;
       frames.checksumStart[index] = tcpAt - this.#at;
       frames.checksumOffset[index] = Tcp.checksum;
+      if (payloadBytes > this.#segmentBytes) this.#segmentLater(index, headerBytes);
     } else {
       const headerSum = sumBytes(view, tcpAt, tcpAt + tcpBytes, this.#pseudoSum);
       const sum = sumIov(this.#frame, frames.offset[index] + headerBytes, payloadBytes, headerSum);
@@ -166,6 +172,14 @@ export class SegmentBuilder {
     else this.#counters[TcpCounter.segmentsDropped]++;
     this.#optionBytes = 0;
     return Math.min(index, 0);
+  }
+
+  /** The guest's stack takes the frame as so many segments (virtio 1.3, 5.1.6.2). */
+  #segmentLater(index: number, headerBytes: number): void {
+    const { frames } = this.#sink;
+    frames.gsoType[index] = this.#ipVersion === 4 ? VirtioNetGso.tcpv4 : VirtioNetGso.tcpv6;
+    frames.gsoSize[index] = this.#segmentBytes;
+    frames.headerLength[index] = headerBytes;
   }
 
   #begin(ipVersion: number): void {

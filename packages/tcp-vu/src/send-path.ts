@@ -1,7 +1,7 @@
 import { appendRange, Iov, IovPool } from "@passt-ts/iov/iov";
 import { Refused, type RxSink } from "@passt-ts/net-backend/rx-sink";
 import { TcpFlag } from "@passt-ts/wire/tcp";
-import { type Connection, State } from "./connection.ts";
+import { acknowledgmentWaitMs, type Connection, State } from "./connection.ts";
 import { type ConnectionStore, List } from "./connection-store.ts";
 import { TcpCounter } from "./counters.ts";
 import { headerBytesOf, type SegmentBuilder, windowField } from "./segment-builder.ts";
@@ -100,7 +100,8 @@ export class SendPath {
   /** Starts the retransmission timer when it does not run. */
   startTimer(connection: Connection, nowMs: number): void {
     const { timers } = this.#store;
-    if (timers.scheduledMs(connection.flow) === Infinity) timers.schedule(connection.flow, nowMs + connection.rtoMs);
+    if (timers.scheduledMs(connection.flow) !== Infinity) return;
+    timers.schedule(connection.flow, nowMs + acknowledgmentWaitMs(connection));
   }
 
   /** Whether payload can be asked for now; moves the flow to another list when not. */
@@ -149,9 +150,12 @@ export class SendPath {
     this.startTimer(connection, nowMs);
   }
 
-  /** Payload bytes of one frame. Frames that the guest's driver segments again (gso) will be longer than the MSS. */
+  /** Payload bytes of one frame: a segment, or as many as the driver takes in one frame with a gso_size. */
   #framePayloadBytes(connection: Connection): number {
-    return connection.mss;
+    const { mss, ipVersion } = connection;
+    const bytesMax = ipVersion === 4 ? this.#sink.segmentationBytesMax4 : this.#sink.segmentationBytesMax6;
+    const segments = Math.floor((bytesMax - headerBytesOf(ipVersion)) / mss);
+    return segments > 1 ? segments * mss : mss;
   }
 
   /** One peek into frames of at most `budgetBytes` payload: the bytes sent; 0 or less when the flow has to wait. */
@@ -159,9 +163,9 @@ export class SendPath {
     const usable = this.usable(connection);
     const allowed = usable > 0 ? usable : connection.probeBytes;
     const frameBytes = this.#framePayloadBytes(connection);
-    let wanted = Math.min(allowed, connection.drained === 1 ? frameBytes : Math.max(frameBytes, budgetBytes));
+    let wanted = Math.min(allowed, connection.drained === 1 ? connection.mss : Math.max(frameBytes, budgetBytes));
     // Whole segments only: the rest of the window is worth waiting for.
-    if (wanted > frameBytes) wanted -= wanted % frameBytes;
+    if (wanted > connection.mss) wanted -= wanted % connection.mss;
     this.#reserve(headerBytesOf(connection.ipVersion), frameBytes, wanted);
     if (this.#reservedBytes === 0) return this.#withoutFrames(connection, nowMs);
     const skip = seqDiff(connection.sndNxt, connection.sndUna) + connection.consumeBytes;

@@ -7,13 +7,13 @@ import { DeviceRig } from "./device-rig.ts";
 import { TestFrontEnd } from "./front-end.ts";
 
 const [path] = process.argv.slice(2) as [string];
-const spare: OwnedFd[] = [];
-
-function takeAll(): void {
+/** Opens descriptors until none is left. */
+function takeAll(): OwnedFd[] {
+  const taken: OwnedFd[] = [];
   try {
-    for (;;) spare.push(createEventFd());
+    for (;;) taken.push(createEventFd());
   } catch {
-    // None is left.
+    return taken;
   }
 }
 
@@ -27,7 +27,7 @@ rig.device.listen(path);
 const guest = new TestFrontEnd({ pump: rig.pump }).connect(path).boot();
 const second = connectUnix(path);
 
-takeAll();
+const spare = takeAll();
 rig.pump();
 expectLine(rig, "cannot accept a client: Too many open files", 1);
 for (const name of ["SET_VRING_KICK", "SET_VRING_CALL"] as const) {
