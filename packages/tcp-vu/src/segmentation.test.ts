@@ -87,9 +87,10 @@ test("flows that wait for room come before the one that just had some: none star
   rig.settle();
   const served = new Set<number>();
   for (let round = 0; round < ends.length; round++) {
-    // Room for one burst at a time: whoever is first in line takes it.
-    rig.sink.addElements(4);
-    for (const segment of rig.settle()) served.add(segment.destinationPort);
+    // Room for a little more than a burst in each turn, so that who had one still has more to send in the next.
+    rig.sink.addElements(5);
+    rig.engine.turn(rig.nowMs);
+    for (const segment of rig.take()) served.add(segment.destinationPort);
   }
   expect(served.size).toBe(ends.length);
 });
