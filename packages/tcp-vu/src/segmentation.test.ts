@@ -81,9 +81,11 @@ test("what got lost of a frame is sent again from the first byte missing, cut in
 test("flows that wait for room come before the one that just had some: none starves", () => {
   const rig = new EngineRig({ sink: { elements: 0 }, engine: { burstBytes: 4 * 1460 } });
   rig.sink.addElements(1000);
-  const ends = Array.from({ length: 6 }, (_, i) => openOutbound(rig, { sourcePort: 1000 + i }));
+  const ends = Array.from({ length: 6 }, (_, i) =>
+    openOutbound(rig, { sourcePort: 1000 + i, options: synOptions(1460, 7) }),
+  );
   rig.sink.addElements(-rig.sink.elements);
-  for (const end of ends) rig.sockets.push(end.socket, pattern(40_000));
+  for (const end of ends) rig.sockets.push(end.socket, pattern(400_000));
   rig.settle();
   const frames = new Map<number, number>();
   for (let round = 0; round < 30; round++) {
