@@ -14,6 +14,8 @@ const FRAME_BYTES_MAX = 65536 + 14;
 const FRAME_BYTES_MIN = 60;
 /** VIRTIO_NET_HDR_F_NEEDS_CSUM (virtio 1.3, 5.1.6). */
 const NEEDS_CHECKSUM = 1;
+/** Where a UDP header has its checksum; there 0 means none (RFC 768), in TCP it is a sum like any other. */
+const UDP_CHECKSUM_OFFSET = 6;
 
 /**
  * A capture of frames in both directions.
@@ -69,7 +71,7 @@ export class Capture {
     if (start + offset + 2 > lengthBytes) return;
     const view = this.#windows.views[this.#stagedWindow];
     const sum = ~sumBytes(view, start, lengthBytes) & 0xffff;
-    view.setUint16(start + offset, sum === 0 ? 0xffff : sum);
+    view.setUint16(start + offset, sum === 0 && offset === UDP_CHECKSUM_OFFSET ? 0xffff : sum);
   }
 }
 
@@ -155,7 +157,7 @@ class CapturingSink implements RxSink {
   }
 
   reserve(lengthBytes: number): number {
-    return this.#inner.reserve(lengthBytes);
+    return this.#inner.reserve(Math.max(lengthBytes, FRAME_BYTES_MIN));
   }
 
   commit(index: number, lengthBytes: number): void {
@@ -167,7 +169,7 @@ class CapturingSink implements RxSink {
       length = FRAME_BYTES_MIN;
     }
     this.#capture.record(frames, index, length);
-    this.#inner.commit(index, lengthBytes);
+    this.#inner.commit(index, length);
   }
 
   giveBack(index: number): void {

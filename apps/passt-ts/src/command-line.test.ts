@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseCommandLine } from "./command-line.ts";
 import { helpText, OPTIONS } from "./option-table.ts";
 
@@ -28,5 +30,12 @@ describe("the command line", () => {
   test("--help names every option", () => {
     const text = helpText("passt-ts");
     for (const row of OPTIONS) expect(text).toContain(`--${row.name}`);
+  });
+
+  test("so does the README, short forms included", () => {
+    const text = readFileSync(join(import.meta.dir, "../README.md"), "utf8");
+    for (const { name, short } of OPTIONS) {
+      expect(text).toMatch(new RegExp(`\\| ${short === undefined ? "" : `\`-${short}\`, `}\`--${name}|\`--${name}\` `));
+    }
   });
 });

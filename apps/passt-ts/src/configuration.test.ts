@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import { formatAddress, formatMac, parseAddress } from "./address-text.ts";
 import { parseCommandLine } from "./command-line.ts";
 import { type Configuration, configure, type Surroundings } from "./configuration.ts";
-import { deriveGuestMac } from "./guest-mac.ts";
 import { parseResolvConf } from "./resolv-conf.ts";
 
 const address = (text: string) => parseAddress(text, "test");
@@ -18,6 +17,7 @@ const HOST: Surroundings = {
   machineId: "0123456789abcdef",
   socketPath: "/tmp/passt_1.socket",
   ephemeral: { first: 32768, last: 60999 },
+  warn: () => {},
 };
 const NO_NETWORK: Surroundings = {
   ...HOST,
@@ -82,6 +82,17 @@ describe("the configuration", () => {
     expect(text(local.ourLinkLocal)).toBe("fe80::1");
   });
 
+  test("a search domain that no message can carry is left out with a warning; the others stay", () => {
+    const warnings: string[] = [];
+    const long = `${"a".repeat(64)}.example`;
+    const resolver = parseResolvConf(`search good.example bad..example ${long} caf\u00e9.example lab`);
+    const { searchDomains } = made([], { ...HOST, resolver, warn: (line) => void warnings.push(line) });
+    expect(searchDomains).toEqual(["good.example", "lab"]);
+    expect(warnings.length).toBe(3);
+    expect(warnings[0]).toContain("bad..example");
+    for (const line of warnings) expect(line).toMatch(/^search domain left out: [^\n]+$/);
+  });
+
   test("one family only", () => {
     expect(made(["-4"]).ipv6).toBe(null);
     expect(made(["-6"]).ipv4).toBe(null);
@@ -112,13 +123,4 @@ describe("the configuration", () => {
   ])("%p is refused with one line", (args) => {
     expect(() => made(args)).toThrow(/^[^\n]+$/);
   });
-});
-
-test("the derived guest MAC is local unicast, steady, different for each socket and never ours", () => {
-  const ours = Uint8Array.of(0x9a, 0x55, 0x9a, 0x55, 0x9a, 0x55);
-  const mac = deriveGuestMac("machine", "/tmp/a", ours);
-  expect(mac[0] & 3).toBe(2);
-  expect(deriveGuestMac("machine", "/tmp/a", ours)).toEqual(mac);
-  expect(deriveGuestMac("machine", "/tmp/b", ours)).not.toEqual(mac);
-  expect(deriveGuestMac("machine", "/tmp/a", mac)).not.toEqual(mac);
 });

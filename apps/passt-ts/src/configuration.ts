@@ -1,4 +1,5 @@
 import type { FamilyConfiguration, LinkConfiguration } from "@passt-ts/backend-sockets/link-configuration";
+import { DomainNameError, encodeDomainName } from "@passt-ts/wire/domain-name";
 import {
   type AddressWords,
   formatAddress,
@@ -33,6 +34,8 @@ export interface Surroundings {
   readonly machineId: string;
   readonly socketPath: string;
   readonly ephemeral: EphemeralRange;
+  /** Told what is passed over; one line each. */
+  readonly warn: (text: string) => void;
 }
 
 const MTU_DEFAULT = 65520;
@@ -50,7 +53,7 @@ export function configure(line: CommandLine, surroundings: Surroundings): Config
     ourLinkLocal: ourLinkLocalOf(line, surroundings.network),
     ipv4: line.onlyFamily === 6 ? null : configureIpv4(line, surroundings),
     ipv6: line.onlyFamily === 4 ? null : configureIpv6(line, surroundings),
-    searchDomains: surroundings.resolver.searchDomains,
+    searchDomains: searchDomainsOf(surroundings),
     scopeId: surroundings.network.scopeId,
     forwards: [
       ...parseForwards("tcp", line.all("tcp-ports"), surroundings.ephemeral),
@@ -208,6 +211,20 @@ function nameServersOf(
 
 const isLoopback = (address: AddressWords): boolean =>
   isIpv4(address) ? address[3] >>> 24 === 127 : formatAddress(address) === "::1";
+
+/** The host's search domains, without those that no message could carry to the guest. */
+function searchDomainsOf({ resolver, warn }: Surroundings): readonly string[] {
+  return resolver.searchDomains.filter((domain) => {
+    try {
+      encodeDomainName(domain);
+      return true;
+    } catch (error) {
+      if (!(error instanceof DomainNameError)) throw error;
+      warn(`search domain left out: ${error.message}`);
+      return false;
+    }
+  });
+}
 
 /** Our address on the link: the gateway's where it is link-local, else the host interface's own. */
 function ourLinkLocalOf(line: CommandLine, network: HostNetwork): AddressWords {

@@ -51,7 +51,7 @@ export class DataPlane {
       peekOffset: configuration.peekOffset,
       random: secureRandom,
       startSeconds: Date.now() / 1000,
-      nowMs: now(),
+      clock: now,
       warn: (text) => this.#log("warning", text),
     });
     this.#pcapFd = start.pcapFd;

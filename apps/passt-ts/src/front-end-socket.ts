@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { Errno, SystemError } from "@passt-ts/linux/system-error";
 import { listenUnix } from "@passt-ts/linux/unix-socket";
@@ -17,20 +18,32 @@ const INHERITED_FD_MIN = 3;
 
 /** Opens the socket that the options ask for. @throws UsageError */
 export function openFrontEndSocket(line: CommandLine): FrontEndSocket {
-  const fdText = line.last("fd");
+  const fd = inheritedFd(line);
   const path = line.last("socket");
-  if (fdText !== undefined) {
+  if (fd !== null) {
     if (path !== undefined) throw new UsageError("-F and -s: a connected descriptor leaves nothing to listen at");
-    return { socket: inheritedSocket(fdText), path: null };
+    return { socket: new OwnedFd(fd), path: null };
   }
   if (path !== undefined) return { socket: listenAt(path), path };
   return firstFreePath();
 }
 
-function inheritedSocket(text: string): OwnedFd {
+/** The number of the connected socket that -F names; null without -F. @throws UsageError when it is none. */
+export function inheritedFd(line: CommandLine): number | null {
+  const text = line.last("fd");
+  if (text === undefined) return null;
   const fd = /^\d{1,6}$/.test(text) ? Number(text) : -1;
   if (fd < INHERITED_FD_MIN) throw new UsageError(`-F: '${text}' is not a descriptor from ${INHERITED_FD_MIN} on`);
-  return new OwnedFd(fd);
+  if (!isSocketFd(fd)) throw new UsageError(`-F: descriptor ${fd} is not an open socket`);
+  return fd;
+}
+
+function isSocketFd(fd: number): boolean {
+  try {
+    return fstatSync(fd).isSocket();
+  } catch {
+    return false;
+  }
 }
 
 function listenAt(path: string): OwnedFd {

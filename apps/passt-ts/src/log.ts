@@ -1,3 +1,5 @@
+import { writeSync } from "node:fs";
+
 /** How important a line of the log is. */
 export type LogLevel = "error" | "warning" | "info" | "debug";
 
@@ -13,7 +15,16 @@ export function filteredLog(threshold: LogLevel, write: Log): Log {
   };
 }
 
-/** Writes to standard error, one line each; information comes without a prefix. */
+const STANDARD_ERROR = 2;
+
+/**
+ * Writes to standard error, one line each; information comes without a prefix. Straight to the descriptor: the runtime's
+ * own stream would keep a duplicate of it open, and who started us in the background would wait for its end.
+ */
 export const logToStderr: Log = (level, text) => {
-  process.stderr.write(`${level === "info" || level === "debug" ? "" : `${level}: `}${text}\n`);
+  try {
+    writeSync(STANDARD_ERROR, `${level === "info" || level === "debug" ? "" : `${level}: `}${text}\n`);
+  } catch {
+    // A reader that went away, or does not keep up, costs it a line and must not end us.
+  }
 };

@@ -6,7 +6,7 @@ import { type CommandLine, parseCommandLine } from "./command-line.ts";
 import { type Configuration, configure } from "./configuration.ts";
 import { DataPlaneThread } from "./data-plane-thread.ts";
 import { openForwards } from "./forward-sockets.ts";
-import { type FrontEndSocket, openFrontEndSocket } from "./front-end-socket.ts";
+import { type FrontEndSocket, inheritedFd, openFrontEndSocket } from "./front-end-socket.ts";
 import { readEphemeralRange, readMachineId, readResolver } from "./host-files.ts";
 import { readHostNetwork } from "./host-network.ts";
 import { filteredLog, type Log, logToStderr } from "./log.ts";
@@ -27,8 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (!line.has("foreground") && !isBackgroundProcess()) {
-    const fd = line.last("fd");
-    return continueInBackground(args, fd === undefined ? null : Number(fd));
+    return continueInBackground(args, inheritedFd(line));
   }
   const frontEnd = openFrontEndSocket(line);
   try {
@@ -40,14 +39,17 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** Opens what the options name, runs the data plane until it ends, and says how it went. */
 async function serve(line: CommandLine, frontEnd: FrontEndSocket): Promise<number> {
+  const warnings: string[] = [];
   const configuration = configure(line, {
     network: readHostNetwork(),
     resolver: readResolver(),
     machineId: readMachineId(),
     socketPath: frontEnd.path ?? "",
     ephemeral: readEphemeralRange(),
+    warn: (text) => void warnings.push(text),
   });
   const log = filteredLog(configuration.logLevel, logToStderr);
+  for (const text of warnings) log("warning", text);
   raiseOpenFilesLimit();
   const pidPath = line.last("pid");
   const pidFd = pidPath === undefined ? null : openOutputFile(pidPath, "-P");

@@ -1,5 +1,5 @@
-import ipaddr from "ipaddr.js";
 import { type AddressWords, parseAddress } from "./address-text.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** What the host's resolver configuration says (resolv.conf(5)). */
 export interface ResolverConfiguration {
@@ -15,10 +15,20 @@ export function parseResolvConf(text: string): ResolverConfiguration {
   let searchDomains: string[] = [];
   for (const line of text.split("\n")) {
     const [keyword, ...values] = line.trim().split(/\s+/);
-    if (keyword === "nameserver" && values[0] !== undefined && ipaddr.isValid(values[0]) && !values[0].includes("%")) {
-      nameServers.push(parseAddress(values[0], "resolv.conf"));
+    if (keyword === "nameserver") {
+      const address = addressOf(values[0] ?? "");
+      if (address !== null) nameServers.push(address);
     }
     if (keyword === "search" || keyword === "domain") searchDomains = values.filter((domain) => domain !== ".");
   }
   return { nameServers, searchDomains: searchDomains.slice(0, DOMAINS_MAX) };
+}
+
+function addressOf(text: string): AddressWords | null {
+  try {
+    return parseAddress(text, "nameserver");
+  } catch (error) {
+    if (error instanceof UsageError) return null;
+    throw error;
+  }
 }

@@ -9,7 +9,7 @@ export const BackendCounter = {
   familyOff: 2,
   /** Pieces of fragmented packets. */
   fragments: 3,
-  /** Packets of a protocol that nobody here speaks. */
+  /** Packets of a protocol that nobody here speaks, and ICMP messages that nobody here wants. */
   protocol: 4,
   /** Messages for a service that are longer than any that makes sense. */
   serviceTooLong: 5,

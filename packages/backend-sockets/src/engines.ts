@@ -54,23 +54,23 @@ export class Engines {
   readonly #tcpSockets: TcpSockets;
   readonly #udpForwards: readonly ForwardSocket[];
   readonly #udpListenerEvents: SocketEvents;
-  #nowMs: number;
+  readonly #clock: () => number;
   #wantedRoom = false;
 
   constructor(options: EnginesOptions) {
-    const { loop, sink, link, guest, windows, scratchWindow, scratchOffset, nowMs } = options;
+    const { loop, sink, link, guest, windows, scratchWindow, scratchOffset, clock } = options;
     const { scopeId } = link;
     const addressMap = addressMapOf(link, guest);
-    const shared = { windows, sink, addressMap, guest, scratchWindow, nowMs };
+    const shared = { windows, sink, addressMap, guest, scratchWindow, nowMs: clock() };
     const flowCapacity = options.flowCapacity ?? FLOW_CAPACITY_DEFAULT;
     this.#sink = sink;
-    this.#nowMs = nowMs;
+    this.#clock = clock;
     this.services = new LinkServices({ ...options, scratchOffset: scratchOffset + SERVICE_AT });
     this.#tcpSockets = new TcpSockets({
       loop,
       scopeId,
       peekOffset: options.peekOffset ?? true,
-      ready: (flow, events) => this.tcp.socketReady(flow, events, this.#nowMs),
+      ready: (flow, events) => this.tcp.socketReady(flow, events, clock()),
     });
     this.tcp = new TcpEngine({
       ...shared,
@@ -86,7 +86,7 @@ export class Engines {
         windows,
         loop,
         scopeId,
-        ready: (flow, events) => this.udp.socketReady(flow, events, this.#nowMs),
+        ready: (flow, events) => this.udp.socketReady(flow, events, clock()),
       }),
       scratchOffset: scratchOffset + UDP_AT,
       slotWindow: scratchWindow,
@@ -102,7 +102,7 @@ export class Engines {
         windows,
         loop,
         scopeId,
-        ready: (flow, events) => this.icmp.socketReady(flow, events, this.#nowMs),
+        ready: (flow, events) => this.icmp.socketReady(flow, events, clock()),
       }),
       scratchOffset: scratchOffset + ECHO_AT,
       slotWindow: scratchWindow,
@@ -114,11 +114,10 @@ export class Engines {
     });
     this.listeners = new TcpListeners(loop, {
       isReady: () => sink.ready,
-      accepted: (socket, peer, peerPort, guestPort) =>
-        this.tcp.accepted(socket, peer, peerPort, guestPort, this.#nowMs),
+      accepted: (socket, peer, peerPort, guestPort) => this.tcp.accepted(socket, peer, peerPort, guestPort, clock()),
     });
     this.#udpListenerEvents = new SocketEvents(loop, (listener, events) =>
-      this.udp.listenerReady(listener, events, this.#nowMs),
+      this.udp.listenerReady(listener, events, clock()),
     );
     this.#udpForwards = options.forwards.filter((forward) => forward.protocol === "udp");
     this.#listen(options.forwards);
@@ -143,7 +142,6 @@ export class Engines {
 
   /** Does what is due in each engine. Returns true when one of them wants another turn at once. */
   turn(nowMs: number): boolean {
-    this.#nowMs = nowMs;
     this.services.turn(nowMs);
     this.listeners.turn(nowMs);
     let more = this.tcp.turn(nowMs);
@@ -159,7 +157,6 @@ export class Engines {
 
   /** The guest is a new one. */
   reset(nowMs: number): void {
-    this.#nowMs = nowMs;
     this.tcp.reset(nowMs);
     this.udp.reset(nowMs);
     this.icmp.reset(nowMs);
@@ -169,7 +166,7 @@ export class Engines {
 
   close(): void {
     this.listeners.close();
-    this.tcp.reset(this.#nowMs);
+    this.tcp.reset(this.#clock());
     this.udp.close();
     this.icmp.close();
     for (const { fd } of this.#udpForwards) {
@@ -189,7 +186,7 @@ export class Engines {
       const listener = this.udp.addListener(forward.fd, forward.targetPort);
       const result = this.#udpListenerEvents.addDatagram(forward.fd, listener);
       if (result < 0) throw new Error(`epoll refused a UDP socket: errno ${-result}`);
-      this.udp.listenerReady(listener, SocketEvent.readable, this.#nowMs);
+      this.udp.listenerReady(listener, SocketEvent.readable, this.#clock());
     }
   }
 }

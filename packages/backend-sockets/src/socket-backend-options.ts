@@ -19,8 +19,8 @@ export interface SocketBackendOptions {
   readonly random: () => number;
   /** Seconds since 1970. */
   readonly startSeconds: number;
-  /** Monotonic. */
-  readonly nowMs: number;
+  /** Monotonic milliseconds: what sockets say between two turns is timed by it, and the turns' own time must be of it. */
+  readonly clock: () => number;
   /** Says what the user can do something about. */
   readonly warn: (text: string) => void;
 }

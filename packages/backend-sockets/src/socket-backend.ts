@@ -6,8 +6,10 @@ import { GuestIdentity } from "@passt-ts/address-map/guest-identity";
 import { Iov, IovPool } from "@passt-ts/iov/iov";
 import { gather } from "@passt-ts/iov/memcopy";
 import { type MappedMemory, mapAnonymous } from "@passt-ts/linux/mapped-memory";
+import { closeFd } from "@passt-ts/linux/owned-fd";
 import { Capability, type NetBackend, type NetHeaderLength } from "@passt-ts/net-backend/backend";
 import type { FrameBatch } from "@passt-ts/net-backend/frame-batch";
+import { isNetHeaderLength } from "@passt-ts/net-backend/header-length";
 import type { RxSink } from "@passt-ts/net-backend/rx-sink";
 import { DhcpPort } from "@passt-ts/wire/dhcp";
 import { Dhcpv6Port } from "@passt-ts/wire/dhcpv6";
@@ -66,9 +68,9 @@ export class SocketBackend implements NetBackend {
     return this.#engines === null ? Number.POSITIVE_INFINITY : this.#engines.deadlineMs;
   }
 
-  /** Sockets need no virtio-net header, so every length will do. */
-  setCapabilities(_capabilities: number, _headerLength: NetHeaderLength): number {
-    return 0;
+  /** Sockets need no virtio-net header, so every length that one can have will do. */
+  setCapabilities(_capabilities: number, headerLength: NetHeaderLength): number {
+    return isNetHeaderLength(headerLength) ? 0 : -1;
   }
 
   attach(sink: RxSink): void {
@@ -104,7 +106,10 @@ export class SocketBackend implements NetBackend {
   }
 
   close(): void {
-    this.#engines?.close();
+    if (this.#scratch.address === 0) return;
+    // The forwards are the engines' once there are any.
+    if (this.#engines === null) for (const { fd } of this.#options.forwards) closeFd(fd);
+    else this.#engines.close();
     this.#engines = null;
     this.#options.windows.remove(this.#window);
     this.#scratch.close();
@@ -162,7 +167,7 @@ export class SocketBackend implements NetBackend {
     }
     const type = packet.end > packet.l4At ? icmpType(this.#view, packet.l4At) : 0;
     if (!isIcmpv6 || type < Icmpv6Type.routerSolicitation || type > Icmpv6Type.neighborAdvertisement) {
-      engines.icmp.input(packet, this.#view, frame, offset, nowMs);
+      if (!engines.icmp.input(packet, this.#view, frame, offset, nowMs)) this.counters[BackendCounter.protocol]++;
       return;
     }
     if (!this.#gatherWhole(frame, offset, lengthBytes)) return;

@@ -15,6 +15,7 @@ export interface Libc {
   readonly strerror: (errno: number) => { toString(): string };
   readonly memcpy: (to: number, from: number, lengthBytes: number) => void;
   readonly close: (fd: number) => number;
+  readonly dup2: (fd: number, onto: number) => number;
   readonly open: (path: number, flags: number, mode: number) => number;
   readonly read: (fd: number, bytes: number, lengthBytes: number) => number;
   readonly write: (fd: number, bytes: number, lengthBytes: number) => number;
@@ -76,6 +77,7 @@ export const libc: Libc = dlopen("libc.so.6", {
   strerror: { args: ["i32"], returns: "cstring" },
   memcpy: { args: ["ptr", "ptr", "u32"], returns: "void" },
   close: { args: ["i32"], returns: "i32" },
+  dup2: { args: ["i32", "i32"], returns: "i32" },
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
   read: { args: ["i32", "ptr", "u64"], returns: "i32" },
   write: { args: ["i32", "ptr", "u64"], returns: "i32" },

@@ -1,4 +1,5 @@
 import { libc, resultOf } from "./libc.ts";
+import { orThrow } from "./system-error.ts";
 
 /**
  * A file descriptor that somebody is responsible for: closed exactly once, or taken by the next owner.
@@ -42,4 +43,12 @@ export class OwnedFd implements Disposable {
 /** Closes a plain descriptor; 0 or -errno. Linux frees the number even when it reports an error: never call twice. */
 export function closeFd(fd: number): number {
   return resultOf(libc.close(fd));
+}
+
+/**
+ * Makes the number `onto` mean what `fd` means; what it meant before is closed. Both stay open, and `onto` outlives an
+ * exec: this is for standard streams. @throws SystemError
+ */
+export function duplicateFd(fd: number, onto: number): void {
+  orThrow(libc.dup2(fd, onto), "dup2");
 }

@@ -42,6 +42,13 @@ export interface NetBackend {
   attach(sink: RxSink): void;
 
   /**
+   * What carries the frames takes no more now, and copies of some wait here: a device leaves what the guest sends in
+   * its ring while this is true. What is sent all the same may be dropped, whole frames of it, and counted. It becomes
+   * false in a {@link NetBackend.turn}, which then wants the next round at once. Left out by a back-end that is never full.
+   */
+  readonly full?: boolean;
+
+  /**
    * Carries the first `count` frames of `frames`, all popped in one turn. When it returns, every buffer of the batch
    * is free again: what could not be carried is copied, or dropped and counted.
    *

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { WindowTable } from "@passt-ts/iov/windows";
 import type { NetBackend } from "./backend.ts";
-import { type BackendKind, BackendRegistry, UnknownBackendError } from "./registry.ts";
+import { type BackendKind, BackendNameError, BackendRegistry, UnknownBackendError } from "./registry.ts";
+import { reservedKinds } from "./reserved-kinds.ts";
 import { LoopbackBackend } from "./testing/loopback-backend.ts";
 
 function kind(prefix: string, made: string[]): BackendKind<WindowTable> {
@@ -51,4 +52,23 @@ test("what a kind throws reaches the caller", () => {
 
 test("a kind that an earlier prefix hides is refused", () => {
   expect(() => new BackendRegistry([kind("tap", []), kind("tap:", [])])).toThrow('"tap" hides the back-end "tap:"');
+});
+
+test("names of other systems and of back-ends to come are refused with their reason", () => {
+  const registry = new BackendRegistry<WindowTable>([kind("sockets", []), ...reservedKinds]);
+  const create = (name: string) => () => registry.create(name, new WindowTable());
+  expect(create("vmnet:en0")).toThrow('back-end "vmnet:en0": vmnet is not on Linux');
+  for (const name of ["vmnet:", "netmap:em0", "vale:0:1"]) expect(create(name)).toThrow(BackendNameError);
+  expect(create("netmap:em0")).toThrow("reserved");
+  expect(create("vale")).toThrow(UnknownBackendError);
+});
+
+test("each instance is its own: what one was told is not what another was", () => {
+  const registry = new BackendRegistry([kind("sockets", [])]);
+  const windows = new WindowTable();
+  const [one, other] = [registry.create("sockets", windows), registry.create("sockets", windows)];
+  expect(one).not.toBe(other);
+  one.setCapabilities(0, 12);
+  expect((other as LoopbackBackend).headerLength).toBe(0);
+  expect((one as LoopbackBackend).headerLength).toBe(12);
 });

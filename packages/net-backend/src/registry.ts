@@ -8,6 +8,7 @@ export interface BackendKind<Context> {
    * Makes one. It owns what it opens until {@link NetBackend.close}; when it throws, nothing stays open.
    *
    * @param name the whole name, prefix included.
+   * @throws BackendNameError when the rest of the name makes no sense.
    */
   create(name: string, context: Context): NetBackend;
 }
@@ -19,6 +20,16 @@ export class UnknownBackendError extends Error {
   constructor(name: string, prefixes: readonly string[]) {
     super(`no back-end is named "${name}"; there ${prefixes.length === 1 ? "is" : "are"} ${list(prefixes)}`);
     this.name = "UnknownBackendError";
+  }
+}
+
+/** A name that its kind of back-end cannot serve: misspelt, reserved, or of another system. */
+export class BackendNameError extends Error {
+  readonly code = "BACKEND_NAME" as const;
+
+  constructor(name: string, problem: string) {
+    super(`back-end "${name}": ${problem}`);
+    this.name = "BackendNameError";
   }
 }
 

@@ -41,6 +41,7 @@ export class LoopbackBackend implements NetBackend {
   #sink: RxSink | null = null;
   #first = 0;
   #waiting = 0;
+  #closed = false;
 
   /** @param windows the table of the frames that it will be sent; it adds a window of its own until `close`. */
   constructor(windows: WindowTable, options: LoopbackOptions = {}) {
@@ -64,12 +65,17 @@ export class LoopbackBackend implements NetBackend {
     return 0;
   }
 
+  get full(): boolean {
+    return this.#waiting === this.#slots.capacity;
+  }
+
   attach(sink: RxSink): void {
     this.#sink = sink;
     this.#to = new Iov(sink.frames.pool);
   }
 
   send(frames: FrameBatch, count: number): void {
+    if (this.#closed) return;
     const slots = this.#slots;
     const iov = new Iov(frames.pool);
     for (let i = 0; i < count; i++) {
@@ -87,21 +93,22 @@ export class LoopbackBackend implements NetBackend {
   turn(_nowMs: number): boolean {
     const sink = this.#sink;
     if (sink === null) return false;
+    const wasFull = this.full;
     for (let i = 0; i < this.#framesPerTurn && this.#waiting > 0; i++) {
       const lengthBytes = this.#slots.length[this.#first];
       const index = sink.reserve(lengthBytes);
       if (index === Refused.noRoom) {
-        if (!sink.wantRoom(true)) return false;
+        if (!sink.wantRoom(true)) return wasFull && !this.full;
         continue;
       }
-      if (index === Refused.notReady) return false;
+      if (index === Refused.notReady) return wasFull && !this.full;
       if (index >= 0) this.#deliver(sink, index, lengthBytes);
       else this.droppedFrames++;
       this.#drop();
     }
     if (this.#waiting > 0) return true;
     sink.wantRoom(false);
-    return false;
+    return wasFull;
   }
 
   reset(_nowMs: number): void {
@@ -116,6 +123,8 @@ export class LoopbackBackend implements NetBackend {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#waiting = 0;
     this.#windows.remove(this.#window);
   }

@@ -36,6 +36,8 @@ export interface RecordingSinkOptions {
   readonly ready?: boolean;
   /** Bytes that all reserved frames together may use. Default 4 MiB. */
   readonly memoryBytes?: number;
+  /** Memory for the frames and its native address, for an engine whose system calls write into them; in place of `memoryBytes`. */
+  readonly memory?: { readonly bytes: Uint8Array; readonly address: number };
   /** Scatter-gather entries that all reserved frames together may use. Default 8192. */
   readonly entryCapacity?: number;
 }
@@ -82,6 +84,8 @@ export class RecordingSink implements RxSink {
   readonly #memoryMark: number[] = [];
   readonly #entryMark: number[] = [];
   #memoryUsed = 0;
+  /** Elements that the last frame which found no room needed. */
+  #refusedElements = 0;
   /** The oldest reserved frame. */
   #oldest = 0;
   #recorded: RecordedFrame[] = [];
@@ -93,8 +97,8 @@ export class RecordingSink implements RxSink {
     if (this.#elementBytes === 0) throw new RangeError("an element of a RecordingSink holds at least one byte");
     this.#mergeable = options.mergeable ?? true;
     this.#headerLength = options.headerLength ?? 12;
-    this.#memory = new Uint8Array(options.memoryBytes ?? 4 * 1024 * 1024);
-    this.#window = this.windows.add(this.#memory);
+    this.#memory = options.memory?.bytes ?? new Uint8Array(options.memoryBytes ?? 4 * 1024 * 1024);
+    this.#window = this.windows.add(this.#memory, options.memory?.address);
     this.frames = new FrameBatch(this.windows, options.frameCapacity ?? 64, options.entryCapacity ?? 8192);
     this.#iov = new Iov(this.frames.pool);
     this.partialChecksum = options.partialChecksum ?? false;
@@ -144,6 +148,7 @@ export class RecordingSink implements RxSink {
       pool.count + elements * this.#entryBytes.length > pool.capacity ||
       this.#memoryUsed + memoryNeeded > this.#memory.length
     ) {
+      this.#refusedElements = elements;
       return this.#refuse(Refused.noRoom);
     }
     const index = frames.count;
@@ -216,7 +221,8 @@ export class RecordingSink implements RxSink {
 
   wantRoom(wanted: boolean): boolean {
     this.roomWanted = wanted;
-    return this.ready && this.elements > 0;
+    // As a ring says it: fewer elements than the frame that waits needs are no reason to try again.
+    return this.ready && this.elements >= Math.max(1, this.#refusedElements);
   }
 
   #refuse(reason: number): number {
