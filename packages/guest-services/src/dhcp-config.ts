@@ -8,6 +8,9 @@ const LEASE_SECONDS_INFINITE = 0xffff_ffff;
 /** Flags of option 81: the name is in wire format, the server updates nothing (RFC 4702 section 2.1). */
 const FQDN_PREFIX: readonly number[] = [0x04, 0xff, 0xff];
 
+/** What a refusal says to whoever reads the client's log (RFC 2131 table 3: it should say something). */
+const REFUSAL = "that address is not to be had here";
+
 /** What a DHCPv4 server hands out. An address is four words, IPv4-mapped; what is absent is not offered. */
 export interface DhcpConfig {
   readonly ourMac: Uint8Array;
@@ -28,7 +31,7 @@ export interface DhcpConfig {
 }
 
 /**
- * The data of every option that `config` sets, by option code: what all replies share.
+ * The data of every option that `config` sets, by option code: what all replies share, and the message of refusals.
  *
  * @throws RangeError when a value is impossible or longer than an option; DomainNameError for a bad name.
  */
@@ -36,6 +39,11 @@ export function encodeDhcpOptions(config: DhcpConfig): ReadonlyMap<number, Uint8
   const { prefixLength, router, dnsServers = [], searchDomains = [], mtu = 0, hostName = "", fqdn = "" } = config;
   if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > 32) {
     throw new RangeError(`an IPv4 prefix has 0 to 32 bits, not ${prefixLength}`);
+  }
+  if (!Number.isInteger(mtu) || mtu < 0 || mtu > 0xffff) throw new RangeError(`an MTU has 16 bits, not ${mtu}`);
+  const leaseSeconds = config.leaseSeconds ?? LEASE_SECONDS_INFINITE;
+  if (!Number.isInteger(leaseSeconds) || leaseSeconds < 1 || leaseSeconds > LEASE_SECONDS_INFINITE) {
+    throw new RangeError(`a lease has 1 to ${LEASE_SECONDS_INFINITE} seconds, not ${leaseSeconds}`);
   }
   const options = new Map<number, Uint8Array>();
   const mask = maskOf(prefixLength);
@@ -48,11 +56,12 @@ export function encodeDhcpOptions(config: DhcpConfig): ReadonlyMap<number, Uint8
   if (dnsServers.length > 0) options.set(DhcpOption.dnsServers, bytesOf(dnsServers.map((server) => server[3])));
   if (hostName !== "") options.set(DhcpOption.hostName, asciiOf(hostName));
   if (mtu !== 0) options.set(DhcpOption.interfaceMtu, Uint8Array.of(mtu >>> 8, mtu & 0xff));
-  options.set(DhcpOption.leaseTime, bytesOf([config.leaseSeconds ?? LEASE_SECONDS_INFINITE]));
+  options.set(DhcpOption.leaseTime, bytesOf([leaseSeconds]));
   options.set(DhcpOption.serverIdentifier, bytesOf([config.serverAddress[3]]));
   if (fqdn !== "") options.set(DhcpOption.clientFqdn, Uint8Array.from([...FQDN_PREFIX, ...encodeDomainName(fqdn)]));
   const search = fitSearchList(searchDomains, true, OPTION_BYTES_MAX);
   if (search.length > 0) options.set(DhcpOption.domainSearch, search);
+  options.set(DhcpOption.message, new TextEncoder().encode(REFUSAL));
   for (const [code, data] of options) {
     if (data.length > OPTION_BYTES_MAX) throw new RangeError(`DHCP option ${code} is longer than 255 bytes`);
   }

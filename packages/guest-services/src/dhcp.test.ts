@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { bytesOf } from "@passt-ts/wire/testing/frame-bytes";
+import { bytesOf, hexOf } from "@passt-ts/wire/testing/frame-bytes";
 import { DHCP_REPLY_BYTES_MAX, DhcpCounter, DhcpServer } from "./dhcp.ts";
 import type { DhcpConfig } from "./dhcp-config.ts";
 import { ask, udp4 } from "./testing/ask.ts";
@@ -57,6 +57,7 @@ const answer = (service: DhcpServer, frame: Uint8Array) => {
 const LEASE = "33 04 ffffffff";
 const SERVER = "36 04 c0000201";
 const MASK = "01 04 ffffff00";
+const REFUSAL = `38 22 ${hexOf(new TextEncoder().encode("that address is not to be had here"))}`;
 const type = (value: number) => `35 01 0${value}`;
 
 describe("what is answered", () => {
@@ -89,7 +90,7 @@ describe("what is answered", () => {
     ["renewing", type(3), "c0000209"],
   ])("REQUEST for another address, %s: refused, by broadcast", (_name, options, client) => {
     const service = new DhcpServer(full);
-    const expected = reply(`${type(6)} ${SERVER}`, { to: "ffffffff", your: "00000000" });
+    const expected = reply(`${type(6)} ${SERVER} ${REFUSAL}`, { to: "ffffffff", your: "00000000" });
     expect(answer(service, request(`${options} 37 02 01 03`, "0000", client))).toBe(expected);
     expect(service.counters[DhcpCounter.refusals]).toBe(1);
   });
@@ -114,6 +115,8 @@ describe("what is answered", () => {
     ["REQUEST to another server", request(`${type(3)} 36 04 c0000209 32 04 c0000202`), "otherServer"],
     ["DECLINE", request(`${type(4)} 32 04 c0000202`), "declines"],
     ["RELEASE", request(type(7), "0000", "c0000202"), "releases"],
+    ["DECLINE to another server", request(`${type(4)} 32 04 c0000202 36 04 c0000209`), "otherServer"],
+    ["RELEASE to another server", request(`${type(7)} 36 04 c0000209`, "0000", "c0000202"), "otherServer"],
     ["an unknown message type", request(type(9)), "ignored"],
     ["an empty message type", request("35 00"), "ignored"],
     ["another port", udp4("00000000", "ffffffff", "0044 0045", message(type(1))), "ignored"],
@@ -184,6 +187,49 @@ describe("options", () => {
     expect(ask(service, request(`${type(1)} 39 02 0001`)).length / 2).toBe(normal);
   });
 
+  test.each([
+    ["an acknowledgment", `${type(3)} 32 04 c0000202`, `${MASK} ${LEASE} ${type(5)} ${SERVER}`, {}],
+    ["a refusal", `${type(3)} 32 04 c0000209`, `${type(6)} ${SERVER} ${REFUSAL}`, { to: "ffffffff", your: "00000000" }],
+  ])("%s repeats the client's identifier (RFC 6842)", (_name, asked, options, how) => {
+    const id = "3d 07 01020000000001";
+    expect(answer(new DhcpServer(bare), request(`${asked} ${id}`))).toBe(reply(`${options} ${id}`, how));
+    // Where it was asked for, and once.
+    const listed = answer(new DhcpServer(bare), request(`${asked} 37 03 35 3d 3d ${id}`));
+    const rest = options.replace(/35 01 0\d ?/, "");
+    expect(listed).toBe(reply(`${options.match(/35 01 0\d/)?.[0]} ${id} ${rest}`, how));
+  });
+
+  test("long names give way to the client's identifier, and it gives way to what is needed", () => {
+    const service = new DhcpServer({ ...full, hostName: "h".repeat(200) });
+    const id = `3d b4 ${"ab".repeat(180)}`;
+    const hex = ask(service, request(`${type(1)} ${id}`));
+    expect(hex).toContain(plain(id));
+    expect(hex).not.toContain("0cc8");
+    expect(hex.length / 2).toBeLessThanOrEqual(14 + 576);
+    const servers = Array.from({ length: 60 }, () => ipv4(0x0808_0808));
+    const crowded = ask(new DhcpServer({ ...full, dnsServers: servers }), request(`${type(1)} ${id}`));
+    expect(crowded).not.toContain(plain(id));
+    expect(crowded).toContain(`06f0${"08080808".repeat(60)}`);
+    expect(crowded.length / 2).toBeLessThanOrEqual(14 + 576);
+  });
+
+  test("names behind the client's identifier get what room it left", () => {
+    const service = new DhcpServer({
+      ...full,
+      hostName: "",
+      fqdn: "",
+      searchDomains: [`${"s".repeat(60)}.example.org`],
+    });
+    const hex = ask(service, request(`${type(1)} 3d 64 ${"ab".repeat(100)}`));
+    expect(hex).toContain("ab".repeat(100));
+    expect(hex).toContain("73".repeat(60));
+  });
+
+  test("RFC 3442: a route is its prefix length, the significant bytes of its target, its router", () => {
+    const service = new DhcpServer({ ...bare, router: ipv4(0x0a00_0001) });
+    expect(ask(service, request(type(1)))).toContain("790e200a00000100000000000a000001");
+  });
+
   test("another lease time", () => {
     const service = new DhcpServer({ ...bare, leaseSeconds: 3600 });
     expect(answer(service, request(type(1)))).toBe(reply(`${MASK} 33 04 00000e10 ${type(2)} ${SERVER}`));
@@ -203,6 +249,10 @@ test("another configuration: the next renewal is refused, the next discovery get
 test.each([
   { prefixLength: 33 },
   { prefixLength: -1 },
+  { mtu: 65_536 },
+  { mtu: 1.5 },
+  { leaseSeconds: 0 },
+  { leaseSeconds: 2 ** 32 },
   { hostName: "a b" },
   { hostName: "x".repeat(256) },
   { fqdn: "a..b" },

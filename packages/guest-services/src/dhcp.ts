@@ -51,7 +51,23 @@ const PACKET_BYTES_MAX = DHCP_REPLY_BYTES_MAX - 14;
 const NO_DATA = new Uint8Array(0);
 
 /** Options that may be so long that they are left out rather than make the reply longer than the client takes. */
-const BULKY: readonly number[] = [DhcpOption.hostName, DhcpOption.clientFqdn, DhcpOption.domainSearch];
+const BULKY: readonly number[] = [
+  DhcpOption.hostName,
+  DhcpOption.clientIdentifier,
+  DhcpOption.clientFqdn,
+  DhcpOption.domainSearch,
+];
+
+/** Messages that are none of ours when they name another server. */
+const CHOOSES_SERVER: readonly number[] = [DhcpMessageType.request, DhcpMessageType.decline, DhcpMessageType.release];
+
+/** What a refusal says (RFC 2131 table 3). */
+const IN_REFUSALS: readonly number[] = [
+  DhcpOption.messageType,
+  DhcpOption.serverIdentifier,
+  DhcpOption.message,
+  DhcpOption.clientIdentifier,
+];
 
 /** Answers DHCPv4 and BOOTP requests, always with the one address of its configuration. */
 export class DhcpServer {
@@ -63,6 +79,8 @@ export class DhcpServer {
   readonly #messageType = new Uint8Array(1);
   /** Bytes of all options that are never left out. */
   #neededBytes = 0;
+  /** Bytes of the client identifier that the reply at hand is to repeat; the names give way to it. */
+  #identifierBytes = 0;
   readonly #options = new DhcpOptions();
   /** Codes not to write (again) into the reply at hand. */
   readonly #done = new Uint8Array(256);
@@ -86,7 +104,8 @@ export class DhcpServer {
     for (let code = 0; code < 256; code++) {
       const data = options.get(code) ?? null;
       this.#data[code] = data;
-      if (data !== null && !BULKY.includes(code)) this.#neededBytes += 2 + data.length;
+      const isNeeded = data !== null && !BULKY.includes(code) && code !== DhcpOption.message;
+      if (isNeeded) this.#neededBytes += 2 + data.length;
     }
     this.#data[DhcpOption.messageType] = this.#messageType;
     this.#data[DhcpOption.rapidCommit] = NO_DATA;
@@ -124,7 +143,12 @@ export class DhcpServer {
       counters[DhcpCounter.bootpReplies]++;
       return BOOTP_REPLY;
     }
-    switch (this.#options.byte(request, DhcpOption.messageType)) {
+    const type = this.#options.byte(request, DhcpOption.messageType);
+    if (CHOOSES_SERVER.includes(type) && this.#isForOther(request)) {
+      counters[DhcpCounter.otherServer]++;
+      return NO_ANSWER;
+    }
+    switch (type) {
       case DhcpMessageType.discover:
         if (!this.#options.has(DhcpOption.rapidCommit)) {
           counters[DhcpCounter.offers]++;
@@ -149,17 +173,18 @@ export class DhcpServer {
     }
   }
 
+  /** Whether the client chose another server. */
+  #isForOther(request: DataView): boolean {
+    const server = this.#options.address(request, DhcpOption.serverIdentifier);
+    return server >= 0 && server !== this.#config.serverAddress[3];
+  }
+
   /**
-   * A request that chose another server is none of ours; one for another address, whether it selects, reboots, renews
-   * or rebinds, is refused, so that the client starts again (RFC 2131 section 4.3.2).
+   * A request for another address, whether it selects, reboots, renews or rebinds, is refused, so that the client
+   * starts again (RFC 2131 section 4.3.2).
    */
   #decideRequest(request: DataView, at: number): number {
     const { counters } = this;
-    const server = this.#options.address(request, DhcpOption.serverIdentifier);
-    if (server >= 0 && server !== this.#config.serverAddress[3]) {
-      counters[DhcpCounter.otherServer]++;
-      return NO_ANSWER;
-    }
     const address = this.#config.guestAddress[3];
     const requested = this.#options.address(request, DhcpOption.requestedAddress);
     const used = request.getUint32(at + Dhcp.clientAddress);
@@ -221,11 +246,13 @@ export class DhcpServer {
     if (!isRapid) done[DhcpOption.rapidCommit] = 1;
     if (answer === BOOTP_REPLY) done[DhcpOption.messageType] = 1;
     if (answer === INFORM_REPLY) done[DhcpOption.leaseTime] = 1;
+    done[DhcpOption.message] = 1;
     if (answer === DhcpMessageType.nak) {
       done.fill(1);
-      done[DhcpOption.messageType] = 0;
-      done[DhcpOption.serverIdentifier] = 0;
+      for (const code of IN_REFUSALS) done[code] = 0;
     }
+    const hasIdentifier = this.#options.has(DhcpOption.clientIdentifier);
+    this.#identifierBytes = hasIdentifier ? 2 + this.#options.length[DhcpOption.clientIdentifier] : 0;
     const end = messageAt + this.#messageBytesMax(request);
     const wantedAt = this.#options.dataAt[DhcpOption.parameterRequest];
     const wanted = this.#options.length[DhcpOption.parameterRequest];
@@ -233,19 +260,33 @@ export class DhcpServer {
       let asksForType = false;
       for (let i = 0; i < wanted; i++)
         if (request.getUint8(wantedAt + i) === DhcpOption.messageType) asksForType = true;
-      if (!asksForType) at = this.#writeOption(reply, at, DhcpOption.messageType, end);
-      for (let i = 0; i < wanted; i++) at = this.#writeOption(reply, at, request.getUint8(wantedAt + i), end);
+      if (!asksForType) at = this.#writeOption(request, reply, at, DhcpOption.messageType, end);
+      for (let i = 0; i < wanted; i++) at = this.#writeOption(request, reply, at, request.getUint8(wantedAt + i), end);
     }
-    for (let code = 1; code < 255; code++) at = this.#writeOption(reply, at, code, end);
+    for (let code = 1; code < 255; code++) at = this.#writeOption(request, reply, at, code, end);
     return at;
   }
 
-  #writeOption(reply: DataView, at: number, code: number, end: number): number {
+  #writeOption(request: DataView, reply: DataView, at: number, code: number, end: number): number {
+    if (this.#done[code] !== 0) return at;
+    if (code === DhcpOption.clientIdentifier) return this.#repeatIdentifier(request, reply, at, end);
     const data = this.#data[code];
-    if (data === null || this.#done[code] !== 0) return at;
+    if (data === null) return at;
     this.#done[code] = 1;
-    if (BULKY.includes(code) && at + 2 + data.length + this.#neededBytes > end) return at;
+    const reserved = this.#neededBytes + this.#identifierBytes;
+    if (BULKY.includes(code) && at + 2 + data.length + reserved > end) return at;
     return writeDhcpOption(reply, at, code, data);
+  }
+
+  /** A client's identifier comes back as it was sent (RFC 6842 section 3). */
+  #repeatIdentifier(request: DataView, reply: DataView, at: number, end: number): number {
+    const bytes = this.#identifierBytes;
+    this.#identifierBytes = 0;
+    this.#done[DhcpOption.clientIdentifier] = 1;
+    if (bytes === 0 || at + bytes + this.#neededBytes > end) return at;
+    const from = this.#options.dataAt[DhcpOption.clientIdentifier] - 2;
+    for (let i = 0; i < bytes; i++) reply.setUint8(at + i, request.getUint8(from + i));
+    return at + bytes;
   }
 
   #isRapidDiscover(request: DataView): boolean {

@@ -25,18 +25,29 @@ export const IaMode = {
   assign: 2,
   /** RENEW, REBIND: another address is taken back, the right one comes with it. */
   extend: 3,
+  /** RELEASE, DECLINE: only associations that have no binding get an answer. */
+  end: 4,
 } as const;
 
 const IAS_MAX = 4;
 const WITHDRAWN_MAX = 4;
-const LIFETIME_INFINITE = 0xffff_ffff;
+
+/** A time that never ends (RFC 8415 section 7.7). */
+export const LIFETIME_INFINITE = 0xffff_ffff;
+
+/** Which part of the lease goes by before the client renews and rebinds (RFC 8415 section 21.4). */
+const RENEW_PART = 0.5;
+const REBIND_PART = 0.8;
 
 const NOT_ON_LINK_TEXT = asciiOf("address not on this link");
 const NO_ADDRESS_TEXT = asciiOf("no further address here");
 const NO_PREFIX_TEXT = asciiOf("no prefix to delegate");
+const NO_BINDING_TEXT = asciiOf("nothing leased here");
 
 /** Writes the identity associations of replies; only the first for an address gets the one there is. */
 export class IaWriter {
+  /** Seconds that the address is leased for; all ones is forever. */
+  leaseSeconds: number = LIFETIME_INFINITE;
   #assigned = false;
   #withdrawn = 0;
   readonly #other = new Uint32Array(4);
@@ -63,6 +74,7 @@ export class IaWriter {
     for (let option = from; option < end && left > 0; option = nextDhcpv6Option(request, option)) {
       const optionsAt = iaOptionsAt(request, option);
       if (optionsAt < 0) continue;
+      if (mode === IaMode.end && this.#isBound(request, option, optionsAt, address)) continue;
       left--;
       at = this.#writeIa(mode, request, option, optionsAt, reply, at, address);
     }
@@ -83,14 +95,16 @@ export class IaWriter {
     const dataAt = writeDhcpv6OptionHeader(reply, at, code, 0);
     reply.setUint32(dataAt, request.getUint32(option + Dhcpv6OptionHeader.headerBytes));
     let to = dataAt + (isTemporary ? Dhcpv6Ia.temporaryOptions : Dhcpv6Ia.options);
-    const isFirst = code === Dhcpv6Option.iaNonTemporary && !this.#assigned;
+    const isFirst = code === Dhcpv6Option.iaNonTemporary && !this.#assigned && mode !== IaMode.end;
     const isWrong = isFirst && mode === IaMode.assign && hasOther(request, option, optionsAt, address);
-    const time = isFirst && !isWrong ? LIFETIME_INFINITE : 0;
+    const seconds = isFirst && !isWrong ? this.leaseSeconds : 0;
     if (!isTemporary) {
-      reply.setUint32(dataAt + Dhcpv6Ia.renewSeconds, time);
-      reply.setUint32(dataAt + Dhcpv6Ia.rebindSeconds, time);
+      reply.setUint32(dataAt + Dhcpv6Ia.renewSeconds, partOf(seconds, RENEW_PART));
+      reply.setUint32(dataAt + Dhcpv6Ia.rebindSeconds, partOf(seconds, REBIND_PART));
     }
-    if (code === Dhcpv6Option.iaPrefixDelegation) {
+    if (mode === IaMode.end) {
+      to = writeDhcpv6Status(reply, to, Dhcpv6Status.noBinding, NO_BINDING_TEXT);
+    } else if (code === Dhcpv6Option.iaPrefixDelegation) {
       to = writeDhcpv6Status(reply, to, Dhcpv6Status.noPrefixAvailable, NO_PREFIX_TEXT);
     } else if (!isFirst) {
       to = writeDhcpv6Status(reply, to, Dhcpv6Status.noAddressesAvailable, NO_ADDRESS_TEXT);
@@ -100,10 +114,18 @@ export class IaWriter {
     } else {
       this.#assigned = true;
       if (mode === IaMode.extend) to = this.#withdraw(request, option, optionsAt, reply, to, address);
-      to = writeDhcpv6IaAddress(reply, to, address, 0, LIFETIME_INFINITE, LIFETIME_INFINITE);
+      to = writeDhcpv6IaAddress(reply, to, address, 0, this.leaseSeconds, this.leaseSeconds);
     }
     writeDhcpv6OptionHeader(reply, at, code, to - dataAt);
     return to;
+  }
+
+  /** Whether the association is the one that has the address, as far as one can know who keeps no leases. */
+  #isBound(request: DataView, option: number, optionsAt: number, address: Uint32Array): boolean {
+    if (request.getUint16(option) !== Dhcpv6Option.iaNonTemporary || this.#assigned) return false;
+    if (hasOther(request, option, optionsAt, address)) return false;
+    this.#assigned = true;
+    return true;
   }
 
   /** Gives back with lifetimes 0 every address of the association but the one there is (RFC 8415 section 18.3.4). */
@@ -182,6 +204,10 @@ function findIaAddress(request: DataView, at: number, end: number): number {
 
 function findIaAddressAfter(request: DataView, at: number, end: number): number {
   return findIaAddress(request, nextDhcpv6Option(request, at), end);
+}
+
+function partOf(seconds: number, part: number): number {
+  return seconds === LIFETIME_INFINITE ? LIFETIME_INFINITE : Math.floor(seconds * part);
 }
 
 function asciiOf(text: string): Uint8Array {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { bytesOf } from "@passt-ts/wire/testing/frame-bytes";
-import { DHCPV6_REPLY_BYTES_MAX, type Dhcpv6Config, Dhcpv6Counter, Dhcpv6Server } from "./dhcpv6.ts";
+import { DHCPV6_REPLY_BYTES_MAX, Dhcpv6Server } from "./dhcpv6.ts";
+import type { Dhcpv6Config } from "./dhcpv6-config.ts";
+import { Dhcpv6Counter } from "./dhcpv6-counter.ts";
 import { ask, udp6 } from "./testing/ask.ts";
 
 const plain = (text: string) => text.replaceAll(/[^0-9a-f]/g, "");
@@ -110,6 +112,29 @@ describe("what is answered", () => {
     expect(service.counters[Dhcpv6Counter[counter]]).toBe(1);
   });
 
+  test.each([
+    ["RELEASE", "08"],
+    ["DECLINE", "09"],
+  ])("%s of what nobody leased: no binding, for each association", (_name, type) => {
+    const none = status("0003", "nothing leased here");
+    const prefix = option("0019", "00000004 00000000 00000000");
+    const frame = request(
+      type,
+      `${CLIENT} ${SERVER} ${ia(address(NEIGHBOR), FOREVER, "00000001")} ${asked(address(ADDRESS))}
+       ${option("0004", "00000003")} ${prefix} ${ia(address(ADDRESS), FOREVER, "00000005")}`,
+    );
+    const options = `${SERVER} ${ia(none, "00000000 00000000", "00000001")} ${option("0004", `00000003 ${none}`)}
+      ${option("0019", `00000004 00000000 00000000 ${none}`)} ${ia(none, "00000000 00000000", "00000005")}
+      ${CLIENT} ${status("0000", "")}`;
+    expect(answer(new Dhcpv6Server(bare), frame)).toBe(reply("07", options));
+  });
+
+  test("REBIND needs no server identifier (RFC 8415 section 16.7); the reference drops it without one", () => {
+    const options = `${SERVER} ${ia(address(ADDRESS))} ${CLIENT}`;
+    const frame = request("06", `${CLIENT} ${asked(address(ADDRESS))}`);
+    expect(answer(new Dhcpv6Server(bare), frame)).toBe(reply("07", options));
+  });
+
   test("INFORMATION-REQUEST: the settings, no address; the client need not name itself", () => {
     const dnsServers = [Uint32Array.of(0x2001_0db8, 0, 0, 0x53)];
     const service = new Dhcpv6Server({ ...bare, dnsServers });
@@ -158,6 +183,8 @@ test.each([
   ["INFORMATION-REQUEST with an association", "0b", `${CLIENT} ${asked()}`, "malformed"],
   ["an empty client identifier", "01", `0001 0000 ${asked()}`, "malformed"],
   ["a client identifier of 131 bytes", "01", option("0001", "ab".repeat(131)), "malformed"],
+  ["DECLINE without server identifier", "09", `${CLIENT} ${asked(address(ADDRESS))}`, "malformed"],
+  ["RENEW without client identifier", "05", `${SERVER} ${asked()}`, "malformed"],
   ["an option behind the end", "01", `${CLIENT} 0003 0010`, "malformed"],
   ["an advertisement", "02", `${CLIENT} ${SERVER}`, "ignored"],
   ["a relayed message", "0c", CLIENT, "ignored"],
@@ -174,9 +201,60 @@ test("CONFIRM without an address is not answered", () => {
 test("only what goes to all servers at their port is answered", () => {
   const payload = `01 c0ffee ${CLIENT} ${asked()}`;
   const service = new Dhcpv6Server(bare);
-  expect(answer(service, udp6(GUEST_LL, OUR_LL, "0222 0223", payload))).toBe("");
+  expect(answer(service, udp6(GUEST_LL, ADDRESS, "0222 0223", payload))).toBe("");
   expect(answer(service, udp6(GUEST_LL, ALL_SERVERS, "0222 0222", payload))).toBe("");
   expect(service.counters[Dhcpv6Counter.ignored]).toBe(2);
+  expect(answer(service, udp6(GUEST_LL, OUR_LL, "0222 0223", payload))).toBe("");
+  expect(service.counters[Dhcpv6Counter.unicast]).toBe(1);
+});
+
+test.each(["03", "05", "08", "09"])(
+  "message type %s sent to us alone: the client is told to use multicast, and nothing else (RFC 8415 section 18.4)",
+  (type) => {
+    const service = new Dhcpv6Server(bare);
+    const message = (server: string) => `${type} c0ffee ${CLIENT} ${server} ${asked(address(ADDRESS))}`;
+    const expected = reply("07", `${SERVER} ${CLIENT} ${status("0005", "")}`);
+    expect(answer(service, udp6(GUEST_LL, OUR_LL, "0222 0223", message(SERVER)))).toBe(expected);
+    expect(answer(service, udp6(GUEST_LL, OUR_LL, "0222 0223", message(OTHER_SERVER)))).toBe("");
+    expect([service.counters[Dhcpv6Counter.unicast], service.counters[Dhcpv6Counter.requests]]).toEqual([1, 0]);
+  },
+);
+
+test.each([
+  ["nowhere", "00".repeat(16)],
+  ["a group", "ff02000000000000 0000000000000001"],
+])("a message from %s is malformed", (_name, source) => {
+  const service = new Dhcpv6Server(bare);
+  expect(answer(service, udp6(source, ALL_SERVERS, "0222 0223", `01 c0ffee ${CLIENT} ${asked()}`))).toBe("");
+  expect(service.counters[Dhcpv6Counter.malformed]).toBe(1);
+});
+
+describe("a lease that ends", () => {
+  const leased = { ...bare, leaseSeconds: 1000 };
+
+  test("is renewed at one half and rebound at four fifths of its time", () => {
+    const options = `${SERVER} ${ia(address(ADDRESS, "000003e8 000003e8"), "000001f4 00000320")} ${CLIENT}`;
+    expect(answer(new Dhcpv6Server(leased), request("01", `${CLIENT} ${asked()}`))).toBe(reply("02", options));
+  });
+
+  test.each([
+    [1000, "000003e8"],
+    [60, "00000258"],
+  ])(
+    "of %p s: who has no address asks for the settings as often, but not more often than allowed",
+    (leaseSeconds, time) => {
+      const service = new Dhcpv6Server({ ...bare, leaseSeconds });
+      expect(answer(service, request("0b", ""))).toBe(reply("07", `${SERVER} 0020 0004 ${time}`));
+    },
+  );
+
+  test.each([0, -1, 1.5, 2 ** 32])("%p seconds are refused, and what was configured before stays", (leaseSeconds) => {
+    const service = new Dhcpv6Server(leased);
+    const frame = request("01", `${CLIENT} ${asked()}`);
+    const before = ask(service, frame);
+    expect(() => service.configure({ ...bare, leaseSeconds })).toThrow(RangeError);
+    expect(ask(service, frame)).toBe(before);
+  });
 });
 
 test("the longest reply fits", () => {

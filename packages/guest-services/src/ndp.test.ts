@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { bytesOf } from "@passt-ts/wire/testing/frame-bytes";
+import { bytesOf, written } from "@passt-ts/wire/testing/frame-bytes";
 import { NDP_REPLY_BYTES_MAX, type NdpConfig, NdpCounter, NdpResponder } from "./ndp.ts";
 import { ask, icmp6 } from "./testing/ask.ts";
 
@@ -67,6 +67,30 @@ describe("neighbor solicitations", () => {
     expect(service.counters[NdpCounter.duplicateDetections]).toBe(3);
   });
 
+  test("an address that the guest was about to take is its own: the reference answers for it", () => {
+    const service = new NdpResponder(config);
+    const temporary = "20010db800000000 00000000000000bb";
+    const asks = () => ask(service, icmp6(GUEST_LL, SOLICITED, solicitation(temporary)));
+    expect(asks()).not.toBe("");
+    expect(ask(service, icmp6(ANY, SOLICITED, `87 00 0000 00000000 ${temporary}`))).toBe("");
+    expect(asks()).toBe("");
+    expect(service.counters[NdpCounter.ownAddress]).toBeGreaterThan(0);
+    service.stop();
+    expect(asks()).not.toBe("");
+  });
+
+  test("our own solicitation for the guest's address, byte for byte", () => {
+    const service = new NdpResponder(config);
+    const target = Uint32Array.of(0x2001_0db8, 0, 0, 0x12ab_cdef);
+    const frame = written((view, at) => at + service.ask(target, view, at));
+    expect(withoutSum(frame)).toBe(
+      plain(`3333ffabcdef 9a559a559a55 86dd 60000000 0020 3a ff ${OUR_LL} ff02000000000000 00000001ffabcdef
+       87 00 0000 00000000 20010db800000000 0000000012abcdef 01 01 9a559a559a55`),
+    );
+    expect(service.counters[NdpCounter.sentSolicitations]).toBe(2);
+    expect(service.ask(new Uint32Array(4), new DataView(new ArrayBuffer(0)), 0)).toBe(0);
+  });
+
   test.each([
     ["a hop limit of 254", icmp6(GUEST_LL, SOLICITED, solicitation(OUR_LL), "fe")],
     ["code 1", icmp6(GUEST_LL, SOLICITED, solicitation(OUR_LL).replace("87 00", "87 01"))],
@@ -75,6 +99,9 @@ describe("neighbor solicitations", () => {
     ["an option behind the end", icmp6(GUEST_LL, SOLICITED, solicitation(OUR_LL).replace("01 01 02", "01 02 02"))],
     ["a multicast target", icmp6(GUEST_LL, SOLICITED, solicitation(ALL_NODES))],
     ["a link-layer option from nowhere", icmp6(ANY, SOLICITED, solicitation(OUR_LL))],
+    ["from nowhere to one node", icmp6(ANY, OUR_LL, `87 00 0000 00000000 ${OUR_LL}`)],
+    ["from nowhere to all nodes", icmp6(ANY, ALL_NODES, `87 00 0000 00000000 ${OUR_LL}`)],
+    ["from a group", icmp6(ALL_NODES, SOLICITED, solicitation(OUR_LL))],
   ])("%s: dropped as malformed", (_name, frame) => {
     const service = new NdpResponder(config);
     expect(ask(service, frame)).toBe("");
@@ -96,6 +123,16 @@ describe("router advertisements", () => {
   const link = "01 01 9a559a559a55";
   const solicit = (source: string, option = "") =>
     icmp6(source, `ff02${"00".repeat(13)}02`, `85 00 0000 00000000 ${option}`);
+
+  test("the prefix has no host bits (RFC 4861 section 4.6.2); the reference sends the full address", () => {
+    expect(ask(new NdpResponder(config), solicit(GUEST_LL))).toContain(plain(prefix));
+  });
+
+  test("no default router: lifetime 0, all else as before", () => {
+    const service = new NdpResponder({ ...config, router: { ...config.router, isDefaultRouter: false } });
+    const expected = plain(`${head("0038", GUEST_LL)} 00 0000 00000000 00000000 ${prefix} ${link}`);
+    expect(withoutSum(ask(service, solicit(GUEST_LL)))).toBe(expected);
+  });
 
   test("the least", () => {
     const service = new NdpResponder(config);
@@ -131,7 +168,7 @@ describe("router advertisements", () => {
     expect(length).toBeGreaterThan(NDP_REPLY_BYTES_MAX - 80);
     expect(length).toBeLessThanOrEqual(NDP_REPLY_BYTES_MAX);
     const tooMany = { ...config, router: { dnsServers: [...dnsServers, ...dnsServers] } };
-    expect(() => full.configure(tooMany)).toThrow(RangeError);
+    expect(() => full.configure(tooMany, 0)).toThrow(RangeError);
     expect(ask(full, solicit(GUEST_LL)).length / 2).toBe(length);
   });
 

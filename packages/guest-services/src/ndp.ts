@@ -6,46 +6,38 @@
 import { Ethernet } from "@passt-ts/wire/ethernet";
 import { icmpCode, icmpType } from "@passt-ts/wire/icmp";
 import { Icmpv6Type } from "@passt-ts/wire/icmpv6";
-import { isIpv6Address, isUnspecifiedIpv6, readIpv6Address, writeIpv6Address } from "@passt-ts/wire/ip-address";
+import {
+  isIpv6Address,
+  isMulticastIpv6,
+  isUnspecifiedIpv6,
+  readIpv6Address,
+  writeIpv6Address,
+} from "@passt-ts/wire/ip-address";
 import { IpProtocol } from "@passt-ts/wire/ipv4";
-import { readMac } from "@passt-ts/wire/mac";
+import { multicastMacOf, readMac } from "@passt-ts/wire/mac";
 import {
   checkNdpOptions,
   findNdpOption,
+  isSolicitedNode,
   NDP_HOP_LIMIT,
-  NDP_LIFETIME_INFINITE,
   NdpOptionType,
   NeighborAdvertisement,
   NeighborFlag,
   NeighborSolicitation,
-  PrefixFlag,
-  RouterAdvertisement,
-  RouterFlag,
   RouterSolicitation,
-  writeNdpDnsServers,
+  solicitedNodeOf,
   writeNdpLinkLayer,
-  writeNdpMtu,
-  writeNdpPrefix,
-  writeNdpSearchList,
 } from "@passt-ts/wire/ndp";
 import type { Packet } from "@passt-ts/wire/packet";
+import { ClaimedAddresses } from "./claimed-addresses.ts";
 import { ICMPV6_MESSAGE_OFFSET, writeIcmpv6Frame } from "./reply-frame.ts";
-import { fitSearchList } from "./search-list.ts";
+import { ADVERTISEMENT_PACKET_BYTES_MAX, type RouterConfig } from "./router-advertisement.ts";
+import { RouterAdvertiser } from "./router-advertiser.ts";
 
-/** The longest reply frame: a packet of 1280 bytes, the least MTU of IPv6. */
-export const NDP_REPLY_BYTES_MAX: number = Ethernet.headerBytes + 1280;
+/** The longest frame that is written: a packet of 1280 bytes, the least MTU of IPv6. */
+export const NDP_REPLY_BYTES_MAX: number = Ethernet.headerBytes + ADVERTISEMENT_PACKET_BYTES_MAX;
 
-/** Unsolicited advertisements go out at random distances between these (RFC 4861 section 6.2.1: 200 s and 600 s). */
-const ADVERTISEMENT_INTERVAL_MIN_MS = 200_000;
-const ADVERTISEMENT_INTERVAL_MAX_MS = 600_000;
-
-const ROUTER_LIFETIME_SECONDS = 65_535;
-const CURRENT_HOP_LIMIT = 255;
-const PREFIX_LENGTH = 64;
-const DNS_SERVERS_MAX = 16;
-
-/** Search list bytes that fit behind everything else, 16 servers included. */
-const SEARCH_BYTES_MAX = 904;
+const NO_ADDRESSES: readonly Uint32Array[] = [];
 
 /** Indices in {@link NdpResponder.counters}. */
 export const NdpCounter = {
@@ -57,65 +49,60 @@ export const NdpCounter = {
   ownAddress: 5,
   malformed: 6,
   ignored: 7,
+  sentSolicitations: 8,
 } as const;
 
-/** What the router advertisements say. An address is four words; what is absent is not advertised. */
-export interface RouterConfig {
-  /** An address whose first 64 bits are the prefix, the others do not count. */
-  readonly prefix?: Uint32Array | null;
-  /** 0 is none. */
-  readonly mtu?: number;
-  /** At most 16. */
-  readonly dnsServers?: readonly Uint32Array[];
-  /** Advertised only beside DNS servers, and only as many as fit. */
-  readonly searchDomains?: readonly string[];
-  /** Whether the guest is told to ask DHCPv6 for its address. */
-  readonly managed?: boolean;
-}
-
-/** What an {@link NdpResponder} goes by. */
+/** What an {@link NdpResponder} goes by. An address is four words. */
 export interface NdpConfig {
   /** The MAC address that every reply names. */
   readonly ourMac: Uint8Array;
   /** The source of every reply. */
   readonly ourLinkLocal: Uint32Array;
-  /** Further addresses, four words each, that nobody but us may take: duplicate address detection gets an answer. */
+  /** Further addresses that nobody but us may take: duplicate address detection gets an answer. */
   readonly ourAddresses?: readonly Uint32Array[];
-  /** The guest's own addresses, four words each; their current value counts at every request. */
+  /** The guest's own addresses; their current value counts at every request. */
   readonly guestAddresses: readonly Uint32Array[];
   /** Null: no router here, solicitations stay unanswered. */
   readonly router: RouterConfig | null;
 }
 
-/** Answers neighbor and router solicitations, and says when an unsolicited router advertisement is due. */
+/**
+ * Answers neighbor and router solicitations, and says when an unsolicited router advertisement is due.
+ */
 export class NdpResponder {
   /** Counts by {@link NdpCounter}. */
-  readonly counters: Float64Array = new Float64Array(8);
-  /** When {@link NdpResponder.due} says yes at the latest; Infinity until {@link NdpResponder.schedule}. */
-  deadlineMs: number = Number.POSITIVE_INFINITY;
-  #config!: NdpConfig;
-  #searchList: Uint8Array = new Uint8Array(0);
+  readonly counters: Float64Array = new Float64Array(9);
+  #config: NdpConfig;
+  readonly #advertiser: RouterAdvertiser;
+  readonly #claimed = new ClaimedAddresses();
   readonly #guestMac = new Uint8Array(6);
   readonly #source = new Uint32Array(4);
   readonly #target = new Uint32Array(4);
   readonly #allNodes = Uint32Array.of(0xff02_0000, 0, 0, 1);
+  readonly #solicitedNode = new Uint32Array(4);
+  readonly #groupMac = new Uint8Array(6);
 
   /** @throws RangeError, DomainNameError as {@link NdpResponder.configure}. */
   constructor(config: NdpConfig) {
-    this.configure(config);
+    this.#advertiser = new RouterAdvertiser(config);
+    this.#config = config;
+  }
+
+  /** When {@link NdpResponder.due} says yes at the latest; Infinity until {@link NdpResponder.schedule}. */
+  get deadlineMs(): number {
+    return this.#advertiser.deadlineMs;
   }
 
   /**
-   * Goes by `config` from the next request on.
+   * Goes by `config` from the next request on. A guest that is there hears at once, and twice again, what is new and
+   * what holds no longer (RFC 4861 section 6.2.4).
    *
    * @throws RangeError for too many servers; DomainNameError for a bad search domain. The old one then stays in force.
    */
-  configure(config: NdpConfig): void {
-    const { dnsServers = [], searchDomains = [] } = config.router ?? {};
-    if (dnsServers.length > DNS_SERVERS_MAX) throw new RangeError(`at most ${DNS_SERVERS_MAX} DNS servers`);
-    this.#searchList =
-      dnsServers.length > 0 ? fitSearchList(searchDomains, false, SEARCH_BYTES_MAX) : new Uint8Array(0);
+  configure(config: NdpConfig, nowMs: number): void {
+    this.#advertiser.configure(config, nowMs);
     this.#config = config;
+    this.#claimed.clear();
   }
 
   /**
@@ -139,7 +126,7 @@ export class NdpResponder {
       options > end ||
       icmpCode(request, at) !== 0 ||
       !checkNdpOptions(request, options, end) ||
-      hasForbiddenOption(packet, request, options, end)
+      !hasGoodSource(packet, request, isNeighbor, options, end)
     ) {
       return this.#count(NdpCounter.malformed);
     }
@@ -147,60 +134,81 @@ export class NdpResponder {
     readIpv6Address(request, packet.sourceAt, this.#source, 0);
     if (isNeighbor) return this.#answerNeighbor(packet, request, at, reply, replyAt);
     this.counters[NdpCounter.routerSolicitations]++;
-    if (this.#config.router === null) return 0;
-    const isUnspecified = isUnspecifiedIpv6(request, packet.sourceAt);
-    const destination = isUnspecified ? this.#allNodes : this.#source;
-    return this.#writeAdvertisement(this.#config.router, reply, replyAt, this.#guestMac, destination);
+    const destination = isUnspecifiedIpv6(request, packet.sourceAt) ? this.#allNodes : this.#source;
+    return this.#countAdvertisement(this.#advertiser.write(reply, replyAt, this.#guestMac, destination));
   }
 
   /**
-   * Writes an unsolicited router advertisement to all nodes at `replyAt` of `reply`, which has room for
-   * {@link NDP_REPLY_BYTES_MAX}; returns its length, 0 when there is no router here.
+   * Writes the unsolicited router advertisement for which {@link NdpResponder.due} said yes last, to all nodes, at
+   * `replyAt` of `reply`, which has room for {@link NDP_REPLY_BYTES_MAX}; returns its length, 0 when there is no router
+   * here.
    *
    * @param guestMac where the frame goes.
    */
   advertise(reply: DataView, replyAt: number, guestMac: Uint8Array): number {
-    const { router } = this.#config;
-    return router === null ? 0 : this.#writeAdvertisement(router, reply, replyAt, guestMac, this.#allNodes);
+    return this.#countAdvertisement(this.#advertiser.writeDue(reply, replyAt, guestMac, this.#allNodes));
   }
 
-  /** Sets the time of the next unsolicited advertisement; `random` is uniform in [0, 1). */
+  /** A guest is there: sets the time of the next unsolicited advertisement; `random` is uniform in [0, 1). */
   schedule(nowMs: number, random: number): void {
-    const spread = ADVERTISEMENT_INTERVAL_MAX_MS - ADVERTISEMENT_INTERVAL_MIN_MS;
-    this.deadlineMs = nowMs + ADVERTISEMENT_INTERVAL_MIN_MS + random * spread;
+    this.#advertiser.start(nowMs, random);
   }
 
-  /** Whether an unsolicited advertisement is to be sent now; if so, sets the time of the next one. */
+  /**
+   * Whether an unsolicited advertisement is to be sent now. If so, the next call of {@link NdpResponder.advertise}
+   * writes it, and this is to be called again: a round may have several.
+   */
   due(nowMs: number, random: number): boolean {
-    if (nowMs < this.deadlineMs) return false;
-    this.schedule(nowMs, random);
-    return true;
+    return this.#advertiser.due(nowMs, random);
   }
 
-  /** Sends no unsolicited advertisements any more. */
+  /** Sends no unsolicited advertisements any more, and forgets which addresses the guest used: it is gone. */
   stop(): void {
-    this.deadlineMs = Number.POSITIVE_INFINITY;
+    this.#advertiser.stop();
+    this.#claimed.clear();
+  }
+
+  /**
+   * Writes a neighbor solicitation for the guest's `address` at `at` of `frame`, which has room for
+   * {@link NDP_REPLY_BYTES_MAX}: the answer tells the guest's MAC address. Returns its length; 0 when `address` is `::`.
+   */
+  ask(address: Uint32Array, frame: DataView, at: number): number {
+    if ((address[0] | address[1] | address[2] | address[3]) === 0) return 0;
+    const { ourMac, ourLinkLocal } = this.#config;
+    const messageAt = at + ICMPV6_MESSAGE_OFFSET;
+    frame.setUint32(messageAt, Icmpv6Type.neighborSolicitation << 24);
+    frame.setUint32(messageAt + 4, 0);
+    writeIpv6Address(frame, messageAt + NeighborSolicitation.target, address, 0);
+    const options = messageAt + NeighborSolicitation.options;
+    const end = writeNdpLinkLayer(frame, options, NdpOptionType.sourceLinkLayer, ourMac);
+    solicitedNodeOf(address, this.#solicitedNode);
+    multicastMacOf(this.#solicitedNode, this.#groupMac);
+    this.counters[NdpCounter.sentSolicitations]++;
+    return writeIcmpv6Frame(frame, at, this.#groupMac, ourMac, ourLinkLocal, this.#solicitedNode, end - messageAt);
   }
 
   /**
    * A solicitation from the unspecified address is duplicate address detection (RFC 4862 section 5.4.3): answered only
-   * to defend an address of ours, whatever else the guest may take.
+   * to defend an address of ours. Any other the guest may take, and then it is the guest's own.
    */
   #answerNeighbor(packet: Packet, request: DataView, at: number, reply: DataView, replyAt: number): number {
     const targetAt = at + NeighborSolicitation.target;
-    if (request.getUint8(targetAt) === 0xff) return this.#count(NdpCounter.malformed);
+    if (isMulticastIpv6(request, targetAt)) return this.#count(NdpCounter.malformed);
     this.counters[NdpCounter.neighborSolicitations]++;
+    readIpv6Address(request, targetAt, this.#target, 0);
     const isDetection = isUnspecifiedIpv6(request, packet.sourceAt);
     if (isDetection) {
       this.counters[NdpCounter.duplicateDetections]++;
-      if (!this.#isOurs(request, targetAt)) return 0;
-    } else if (contains(this.#config.guestAddresses, request, targetAt)) {
+      if (!this.#isOurs(request, targetAt)) {
+        this.#claimed.claim(this.#target, 0);
+        return 0;
+      }
+    } else if (this.#isGuests(request, targetAt)) {
       return this.#count(NdpCounter.ownAddress);
     }
     const { ourMac, ourLinkLocal } = this.#config;
     const flags = NeighborFlag.router | NeighborFlag.override | (isDetection ? 0 : NeighborFlag.solicited);
     const messageAt = replyAt + ICMPV6_MESSAGE_OFFSET;
-    readIpv6Address(request, targetAt, this.#target, 0);
     reply.setUint32(messageAt, Icmpv6Type.neighborAdvertisement << 24);
     reply.setUint32(messageAt + NeighborAdvertisement.flags, flags << 24);
     writeIpv6Address(reply, messageAt + NeighborAdvertisement.target, this.#target, 0);
@@ -211,40 +219,19 @@ export class NdpResponder {
     return writeIcmpv6Frame(reply, replyAt, this.#guestMac, ourMac, ourLinkLocal, destination, end - messageAt);
   }
 
-  #writeAdvertisement(
-    router: RouterConfig,
-    reply: DataView,
-    replyAt: number,
-    guestMac: Uint8Array,
-    destination: Uint32Array,
-  ): number {
-    const { ourMac, ourLinkLocal } = this.#config;
-    const { prefix, mtu, dnsServers } = router;
-    const messageAt = replyAt + ICMPV6_MESSAGE_OFFSET;
-    reply.setUint32(messageAt, Icmpv6Type.routerAdvertisement << 24);
-    reply.setUint8(messageAt + RouterAdvertisement.hopLimit, CURRENT_HOP_LIMIT);
-    reply.setUint8(messageAt + RouterAdvertisement.flags, router.managed ? RouterFlag.managed : 0);
-    reply.setUint16(messageAt + RouterAdvertisement.lifetime, ROUTER_LIFETIME_SECONDS);
-    reply.setUint32(messageAt + RouterAdvertisement.reachableTime, 0);
-    reply.setUint32(messageAt + RouterAdvertisement.retransmitTimer, 0);
-    let at = messageAt + RouterAdvertisement.options;
-    const forever = NDP_LIFETIME_INFINITE;
-    if (prefix) {
-      const flags = PrefixFlag.onLink | PrefixFlag.autonomous;
-      at = writeNdpPrefix(reply, at, PREFIX_LENGTH, flags, forever, forever, prefix, 0);
-    }
-    at = writeNdpLinkLayer(reply, at, NdpOptionType.sourceLinkLayer, ourMac);
-    if (mtu) at = writeNdpMtu(reply, at, mtu);
-    if (dnsServers !== undefined && dnsServers.length > 0) at = writeNdpDnsServers(reply, at, forever, dnsServers);
-    if (this.#searchList.length > 0) at = writeNdpSearchList(reply, at, forever, this.#searchList);
-    this.counters[NdpCounter.routerAdvertisements]++;
-    return writeIcmpv6Frame(reply, replyAt, guestMac, ourMac, ourLinkLocal, destination, at - messageAt);
+  #countAdvertisement(lengthBytes: number): number {
+    if (lengthBytes > 0) this.counters[NdpCounter.routerAdvertisements]++;
+    return lengthBytes;
+  }
+
+  /** Whether the address at `targetAt`, which is in `#target` too, is one that the guest has. */
+  #isGuests(request: DataView, targetAt: number): boolean {
+    return contains(this.#config.guestAddresses, request, targetAt) || this.#claimed.has(this.#target, 0);
   }
 
   #isOurs(request: DataView, targetAt: number): boolean {
-    const { ourLinkLocal, ourAddresses } = this.#config;
-    if (isIpv6Address(request, targetAt, ourLinkLocal, 0)) return true;
-    return ourAddresses !== undefined && contains(ourAddresses, request, targetAt);
+    const { ourLinkLocal, ourAddresses = NO_ADDRESSES } = this.#config;
+    return isIpv6Address(request, targetAt, ourLinkLocal, 0) || contains(ourAddresses, request, targetAt);
   }
 
   #count(counter: number): 0 {
@@ -253,10 +240,15 @@ export class NdpResponder {
   }
 }
 
-/** A source link-layer address in a message from the unspecified address (RFC 4861 sections 6.1.1 and 7.1.1). */
-function hasForbiddenOption(packet: Packet, request: DataView, options: number, end: number): boolean {
-  if (!isUnspecifiedIpv6(request, packet.sourceAt)) return false;
-  return findNdpOption(request, options, end, NdpOptionType.sourceLinkLayer) >= 0;
+/**
+ * Whether a solicitation may come from where it does (RFC 4861 sections 6.1.1 and 7.1.1): from one node, or from the
+ * unspecified address without a link-layer address and, for a neighbor, to the group of the solicited node.
+ */
+function hasGoodSource(packet: Packet, request: DataView, isNeighbor: boolean, options: number, end: number): boolean {
+  if (isMulticastIpv6(request, packet.sourceAt)) return false;
+  if (!isUnspecifiedIpv6(request, packet.sourceAt)) return true;
+  if (isNeighbor && !isSolicitedNode(request, packet.destinationAt)) return false;
+  return findNdpOption(request, options, end, NdpOptionType.sourceLinkLayer) < 0;
 }
 
 function contains(addresses: readonly Uint32Array[], view: DataView, at: number): boolean {

@@ -53,7 +53,11 @@ const requests: readonly (readonly [Responder, number, Uint8Array])[] = [
     bytesOf("ffffffffffff 020000000001 0806 0001 0800 0604 0001 020000000001 c0000202 000000000000 c0000201"),
   ],
   [dhcp, DHCP_REPLY_BYTES_MAX, dhcpRequest("35 01 01 37 06 01 03 06 77 1a 35 39 02 05dc")],
-  [dhcp, DHCP_REPLY_BYTES_MAX, dhcpRequest("35 01 03 32 04 c0000202 36 04 c0000201 50 00")],
+  [
+    dhcp,
+    DHCP_REPLY_BYTES_MAX,
+    dhcpRequest("35 01 03 32 04 c0000202 36 04 c0000201 50 00 3d 07 01020000000001 37 02 3d 01"),
+  ],
   [
     ndp,
     NDP_REPLY_BYTES_MAX,

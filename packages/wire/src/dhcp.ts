@@ -50,7 +50,7 @@ export const DhcpMessageType = {
   inform: 8,
 } as const;
 
-/** Option codes (RFC 2132, RFC 3397, RFC 3442, RFC 4039, RFC 4702). */
+/** Option codes (RFC 2132, RFC 3397, RFC 3442, RFC 4039, RFC 4702, RFC 6842). */
 export const DhcpOption = {
   pad: 0,
   subnetMask: 1,
@@ -65,6 +65,7 @@ export const DhcpOption = {
   parameterRequest: 55,
   message: 56,
   maximumMessageSize: 57,
+  clientIdentifier: 61,
   rapidCommit: 80,
   clientFqdn: 81,
   domainSearch: 119,

@@ -45,6 +45,7 @@ export const Dhcpv6Option = {
   dnsServers: 23,
   domainSearch: 24,
   iaPrefixDelegation: 25,
+  informationRefreshTime: 32,
   clientFqdn: 39,
 } as const;
 
@@ -58,6 +59,9 @@ export const Dhcpv6Status = {
   useMulticast: 5,
   noPrefixAvailable: 6,
 } as const;
+
+/** The least of {@link Dhcpv6Option.informationRefreshTime} that clients go by (RFC 8415 section 7.6). */
+export const DHCPV6_REFRESH_SECONDS_MIN = 600;
 
 /** The longest DUID: a type and 128 bytes (RFC 8415 section 11.1). */
 export const DUID_BYTES_MAX = 130;

@@ -35,6 +35,11 @@ export function isIpv6Address(view: DataView, at: number, words: Uint32Array, wo
   return true;
 }
 
+/** Whether the IPv6 address at `at` names a group (RFC 4291 section 2.7). */
+export function isMulticastIpv6(view: DataView, at: number): boolean {
+  return view.getUint8(at) === 0xff;
+}
+
 /** Whether the IPv6 address at `at` is `::`. */
 export function isUnspecifiedIpv6(view: DataView, at: number): boolean {
   return (view.getUint32(at) | view.getUint32(at + 4) | view.getUint32(at + 8) | view.getUint32(at + 12)) === 0;

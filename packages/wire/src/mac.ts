@@ -23,3 +23,10 @@ export function isMac(view: DataView, at: number, mac: Uint8Array): boolean {
 export function isGroupMac(view: DataView, at: number): boolean {
   return (view.getUint8(at) & 1) !== 0;
 }
+
+/** Puts the MAC address of the IPv6 multicast group `address`, four words, into `out` (RFC 2464 section 7). */
+export function multicastMacOf(address: Uint32Array, out: Uint8Array): void {
+  out[0] = 0x33;
+  out[1] = 0x33;
+  for (let i = 0; i < 4; i++) out[2 + i] = address[3] >>> (24 - 8 * i);
+}

@@ -41,6 +41,9 @@ export const PrefixFlag = { onLink: 0x80, autonomous: 0x40 } as const;
 /** A lifetime that never ends. */
 export const NDP_LIFETIME_INFINITE = 0xffff_ffff;
 
+/** The words that every solicited-node multicast address begins with, ff02::1:ff00:0 (RFC 4291 section 2.7.1). */
+const SOLICITED_NODE_PREFIX = [0xff02_0000, 0, 1, 0xff00_0000] as const;
+
 /** Bytes of an option with one link-layer address. */
 export const NDP_LINK_LAYER_BYTES = 8;
 
@@ -142,4 +145,16 @@ export function writeNdpSearchList(view: DataView, at: number, lifetimeSeconds: 
   view.setUint32(at + 4, lifetimeSeconds);
   for (let i = 0; i < optionBytes - 8; i++) view.setUint8(at + 8 + i, i < names.length ? names[i] : 0);
   return at + optionBytes;
+}
+
+/** Whether the IPv6 address at `at` is a solicited-node multicast address, of whatever node. */
+export function isSolicitedNode(view: DataView, at: number): boolean {
+  for (let i = 0; i < 3; i++) if (view.getUint32(at + 4 * i) !== SOLICITED_NODE_PREFIX[i]) return false;
+  return view.getUint8(at + 12) === 0xff;
+}
+
+/** Puts the solicited-node multicast address of the node with `address`, four words, into the four words of `out`. */
+export function solicitedNodeOf(address: Uint32Array, out: Uint32Array): void {
+  for (let i = 0; i < 3; i++) out[i] = SOLICITED_NODE_PREFIX[i];
+  out[3] = SOLICITED_NODE_PREFIX[3] | (address[3] & 0xff_ffff);
 }

@@ -20,10 +20,14 @@ import {
   writeDhcpv6Status,
 } from "./dhcpv6.ts";
 import { DomainNameError, encodeDomainName, encodeSearchList } from "./domain-name.ts";
+import { isMulticastIpv6 } from "./ip-address.ts";
+import { multicastMacOf } from "./mac.ts";
 import {
   checkNdpOptions,
   findNdpOption,
+  isSolicitedNode,
   NdpOptionType,
+  solicitedNodeOf,
   writeNdpDnsServers,
   writeNdpLinkLayer,
   writeNdpMtu,
@@ -39,6 +43,12 @@ describe("domain names", () => {
   test("wire format", () => {
     expect(hexOf(encodeDomainName("vm.example.org"))).toBe(hexPlain("02 766d 07 6578616d706c65 03 6f7267 00"));
     expect(encodeDomainName("vm.example.org.")).toEqual(encodeDomainName("vm.example.org"));
+  });
+
+  test("the example of RFC 3397 section 2.1", () => {
+    expect(hexOf(encodeSearchList(["eng.apple.com.", "marketing.apple.com."], true))).toBe(
+      hexPlain("03 656e67 05 6170706c65 03 636f6d 00  09 6d61726b6574696e67 c004"),
+    );
   });
 
   test("a search list is compressed only when asked", () => {
@@ -192,5 +202,32 @@ describe("DHCPv6", () => {
     for (const end of [1, 3, 4, 5, 7, 12, 14]) expect(checkDhcpv6Options(view, 0, end)).toBe(false);
     expect([1, 8, 9].map((code) => findDhcpv6Option(view, 0, 15, code))).toEqual([0, 6, -1]);
     expect([dhcpv6OptionLength(view, 0), nextDhcpv6Option(view, 0)]).toEqual([2, 6]);
+  });
+});
+
+describe("groups", () => {
+  test("the solicited-node address of RFC 4291 section 2.7.1, and its MAC address by RFC 2464 section 7", () => {
+    const group = new Uint32Array(4);
+    solicitedNodeOf(Uint32Array.of(0x4037_0000, 0, 0x0001_0800, 0x200e_8c6c), group);
+    expect([...group]).toEqual([0xff02_0000, 0, 1, 0xff0e_8c6c]);
+    const mac = new Uint8Array(6);
+    multicastMacOf(group, mac);
+    expect(hexOf(mac)).toBe("3333ff0e8c6c");
+  });
+
+  test.each([
+    ["ff020000000000000000000 1ff000001", true],
+    ["ff020000000000000000000 1ff123456", true],
+    ["ff020000000000000000000 1fe000001", false],
+    ["ff020000000000000000000 0ff000001", false],
+    ["ff050000000000000000000 1ff000001", false],
+    ["ff020000000000010000000 1ff000001", false],
+  ])("%s is a solicited-node address: %p", (text, expected) => {
+    expect(isSolicitedNode(viewOf(bytesOf(hexPlain(text))), 0)).toBe(expected);
+    expect(isMulticastIpv6(viewOf(bytesOf(hexPlain(text))), 0)).toBe(true);
+  });
+
+  test("one node is no group", () => {
+    expect(isMulticastIpv6(viewOf(bytesOf(`fe80${"00".repeat(14)}`)), 0)).toBe(false);
   });
 });
