@@ -1,6 +1,6 @@
 // What is compared: a daemon with passt's options, its own namespace, and a guest on it.
 
-import { chmodSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Daemon } from "../guests/daemon.ts";
 import type { Guest } from "../guests/guest.ts";
 import type { Kernel } from "../guests/image.ts";
@@ -32,10 +32,8 @@ export class Contestant implements AsyncDisposable {
   static async start(program: Program, kernel: Kernel, options: readonly string[]): Promise<Contestant> {
     const iperf = Bun.which("iperf3");
     if (iperf === null) throw new Error("no iperf3");
-    const bed = await TestBed.create({ compile: false });
+    const bed = await TestBed.create({ compile: false, open: true });
     try {
-      // passt gives up root before it opens its socket.
-      chmodSync(bed.folder, 0o777);
       bed.start([iperf, "-s"]);
       const daemon = await bed.startDaemon(options, program.command ?? undefined);
       const guest = await bed.boot(kernel, daemon, { programs: [iperf] });

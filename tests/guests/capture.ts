@@ -1,5 +1,6 @@
 // What tshark says of a capture.
 
+import { resetPort, sinkPort, sourcePort } from "./ports.ts";
 import { runToEnd } from "./process.ts";
 
 /** What no frame of ours may be. Frames below 60 bytes are padded; longer ones have nothing behind their packet. */
@@ -28,12 +29,14 @@ const checksums = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksu
   `${name}:TRUE`,
 ]);
 
+// Streams are noise: tshark is not to guess what protocol they might be.
+const streams = [sourcePort, sinkPort, resetPort].flatMap((port) => ["-d", `tcp.port==${port},data`]);
+
 /** The first frames of a capture in which tshark finds fault, a line each. */
 export function captureFaults(file: string): string[] {
-  // Streams are random bytes: what they look like to tshark's other dissectors is of no interest.
-  const plain = ["-o", "tcp.desegment_tcp_streams:FALSE", "-o", "tcp.analyze_sequence_numbers:FALSE", "-n"];
+  const plain = ["-o", "tcp.desegment_tcp_streams:FALSE", "-o", "tcp.try_heuristic_first:FALSE", "-n"];
   const filter = faults.join(" || ");
-  const output = runToEnd(["tshark", "-r", file, ...plain, ...checksums, "-Y", filter]);
+  const output = runToEnd(["tshark", "-r", file, ...plain, ...streams, ...checksums, "-Y", filter]);
   return output.split("\n").filter(Boolean).slice(0, 20);
 }
 

@@ -14,12 +14,18 @@ function daemonCommand(): string[] {
   return other !== undefined ? other.split(" ") : [process.execPath, join(root, "apps/passt-ts/src/main.ts")];
 }
 
-/** Counts of what a process holds. */
+/**
+ * Counts of what a process holds. The runtime's helpers are left out: it starts and ends threads as it compiles and collects,
+ * and private anonymous mappings are their stacks and its heap. Guest memory is shared, so its mappings are counted.
+ */
 export interface ProcessCounts {
   readonly fds: number;
   readonly maps: number;
   readonly threads: number;
 }
+
+const runtimeThread = /^(JITWorker|HeapHelper|JSCWarmUp|mi-scavenger|Bun Pool \d+)$/;
+const privateAnonymous = /^\S+ ...p \S+ 00:00 0\s*$/;
 
 /** Totals of the daemon's life, and flows that live at the time. */
 export interface DaemonCounters {
@@ -72,10 +78,11 @@ export class Daemon {
 
   counts(): ProcessCounts {
     const proc = `/proc/${this.program.pid}`;
+    const maps = readFileSync(`${proc}/maps`, "utf8").trimEnd().split("\n");
     return {
       fds: readdirSync(`${proc}/fd`).length,
-      maps: readFileSync(`${proc}/maps`, "utf8").trimEnd().split("\n").length,
-      threads: readdirSync(`${proc}/task`).length,
+      maps: maps.filter((line) => !privateAnonymous.test(line)).length,
+      threads: readdirSync(`${proc}/task`).filter((id) => !runtimeThread.test(threadName(`${proc}/task/${id}`))).length,
     };
   }
 
@@ -94,6 +101,15 @@ export class Daemon {
   /** Ends it with SIGTERM and returns its exit code. */
   async stop(): Promise<number> {
     return await this.program.stop();
+  }
+}
+
+/** The name of a thread; that of a helper for one that has just ended. */
+function threadName(folder: string): string {
+  try {
+    return readFileSync(join(folder, "comm"), "utf8").trim();
+  } catch {
+    return "HeapHelper";
   }
 }
 

@@ -34,7 +34,7 @@ async function demo(): Promise<void> {
   if (iperf === null) throw new Error("no iperf3");
   bed.start([iperf, "-s"]);
   const daemon = await bed.startDaemon();
-  say("daemon", `process ${daemon.program.pid}, without privileges or a tap device, on ${daemon.socket}`);
+  say("daemon", `process ${daemon.program.pid}, no tap device, on ${daemon.socket}`);
 
   const started = performance.now();
   const guest = await bed.boot(kernel, daemon, { programs: [iperf] });

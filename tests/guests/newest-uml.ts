@@ -74,7 +74,9 @@ function fetchPackages(folder: string): void {
   runToEnd(["apt-get", ...options, "-oAPT::Update::Error-Mode=any", "-qq", "update"]);
   runToEnd(["apt-get", ...options, "-qq", "download", ...packages], { cwd: folder });
   for (const name of readdirSync(folder)) {
-    if (name.endsWith(".deb")) runToEnd(["dpkg", "-x", name, "."], { cwd: folder });
+    if (!name.endsWith(".deb")) continue;
+    runToEnd(["dpkg", "-x", name, "."], { cwd: folder });
+    rmSync(join(folder, name));
   }
   rmSync(state, { recursive: true });
 }

@@ -1,7 +1,7 @@
 // A host in a namespace with its servers, a daemon on it, and guests on the daemon: what each case sets up, and all of it gone at
 // the end, whatever happened.
 
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Daemon, removeFolder, temporaryFolder } from "./daemon.ts";
 import { Guest, type GuestOptions } from "./guest.ts";
@@ -27,10 +27,14 @@ export class TestBed implements AsyncDisposable {
     this.#traffic = compile ? compileTraffic(folder) : null;
   }
 
-  /** `compile: false` does without the traffic program, and so without a C compiler. */
-  static async create(options: { readonly compile?: boolean } = {}): Promise<TestBed> {
+  /**
+   * `compile: false` does without the traffic program, and so without a C compiler; with `open` a daemon that gives up root can
+   * still make its socket.
+   */
+  static async create(options: { readonly compile?: boolean; readonly open?: boolean } = {}): Promise<TestBed> {
     const host = await HostNamespace.create();
     const folder = temporaryFolder();
+    if (options.open === true) chmodSync(folder, 0o777);
     process.once("exit", () => removeFolder(folder));
     const bed = new TestBed(host, folder, options.compile ?? true);
     try {
@@ -58,7 +62,10 @@ export class TestBed implements AsyncDisposable {
   /** `command` is another program with passt's options; without it our own daemon. */
   async startDaemon(options: readonly string[] = [], command?: readonly string[]): Promise<Daemon> {
     const daemon = await Daemon.start(this.host, this.folder, options, command);
-    this.#closers.push(() => daemon.program.kill());
+    this.#closers.push(async () => {
+      if (daemon.program.exitCode) console.error(`the daemon ended with ${daemon.program.exitCode}:\n${daemon.log}`);
+      await daemon.program.kill();
+    });
     return daemon;
   }
 
