@@ -45,7 +45,11 @@ export class LinkServices {
 
   constructor(options: LinkServicesOptions) {
     const { link, guest, windows, scratchWindow } = options;
-    this.arp = new ArpResponder({ ourMac: link.ourMac, guestAddresses: [guest.ipv4] });
+    this.arp = new ArpResponder({
+      ourMac: link.ourMac,
+      ourAddresses: link.ipv4?.gateway ? [link.ipv4.gateway] : [],
+      guestAddresses: [guest.ipv4],
+    });
     this.dhcp = dhcpServer(link);
     this.dhcpv6 = dhcpv6Server(link, options.startSeconds);
     this.ndp = new NdpResponder({

@@ -37,7 +37,6 @@ export interface ArpConfig {
   readonly guestAddresses: readonly Uint32Array[];
 }
 
-const NO_ADDRESSES: readonly Uint32Array[] = [];
 const BROADCAST_MAC: readonly number[] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 
 /**
@@ -49,6 +48,7 @@ export class ArpResponder {
   /** Counts by {@link ArpCounter}. */
   readonly counters: Float64Array = new Float64Array(9);
   #config: ArpConfig;
+  #ourAddresses: readonly Uint32Array[];
   readonly #claimed = new ClaimedAddresses();
   readonly #guestMac = new Uint8Array(6);
   readonly #broadcastMac = Uint8Array.from(BROADCAST_MAC);
@@ -58,11 +58,13 @@ export class ArpResponder {
 
   constructor(config: ArpConfig) {
     this.#config = config;
+    this.#ourAddresses = config.ourAddresses ?? [];
   }
 
   /** Goes by `config` from the next request on, and forgets which addresses the guest used. */
   configure(config: ArpConfig): void {
     this.#config = config;
+    this.#ourAddresses = config.ourAddresses ?? [];
     this.#claimed.clear();
   }
 
@@ -104,8 +106,8 @@ export class ArpResponder {
    * 0.0.0.0.
    */
   ask(address: Uint32Array, frame: DataView, at: number): number {
-    const { ourMac, ourAddresses = NO_ADDRESSES } = this.#config;
-    const asker = ourAddresses[0];
+    const { ourMac } = this.#config;
+    const asker = this.#ourAddresses[0];
     if (asker === undefined || asker[3] === 0 || address[3] === 0) return 0;
     const arpAt = writeEthernet(frame, at, this.#broadcastMac, ourMac, EtherType.arp);
     writeArp(frame, arpAt, ArpOperation.request, ourMac, asker, 0, this.#noMac, address, 0);
@@ -115,8 +117,7 @@ export class ArpResponder {
 
   /** Every message but a probe says which address its sender has. */
   #learn(): void {
-    const { ourAddresses = NO_ADDRESSES } = this.#config;
-    if (this.#sender[3] !== 0 && !contains(ourAddresses, this.#sender[3])) this.#claimed.claim(this.#sender, 0);
+    if (this.#sender[3] !== 0 && !contains(this.#ourAddresses, this.#sender[3])) this.#claimed.claim(this.#sender, 0);
   }
 
   /** The counter of the reason not to answer the request at hand, or -1. */
@@ -125,9 +126,9 @@ export class ArpResponder {
     const target = this.#target[3];
     if (!isUnicast(target)) return ArpCounter.notUnicast;
     if (sender !== 0 && sender === target) return ArpCounter.announcements;
-    const { ourAddresses = NO_ADDRESSES, guestAddresses } = this.#config;
-    if (contains(guestAddresses, target) || this.#claimed.has(this.#target, 0)) return ArpCounter.ownAddress;
-    return sender === 0 && !contains(ourAddresses, target) ? ArpCounter.probes : -1;
+    if (contains(this.#config.guestAddresses, target) || this.#claimed.has(this.#target, 0))
+      return ArpCounter.ownAddress;
+    return sender === 0 && !contains(this.#ourAddresses, target) ? ArpCounter.probes : -1;
   }
 
   #count(counter: number): 0 {

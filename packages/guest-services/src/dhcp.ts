@@ -12,7 +12,6 @@ import {
   DhcpOptions,
   DhcpPort,
   endDhcpOptions,
-  writeDhcpOption,
   writeDhcpReply,
 } from "@passt-ts/wire/dhcp";
 import { IPV4_MAPPED_WORD } from "@passt-ts/wire/ip-address";
@@ -21,6 +20,7 @@ import { readMac } from "@passt-ts/wire/mac";
 import type { Packet } from "@passt-ts/wire/packet";
 import { checkUdp, Udp, udpDestinationPort } from "@passt-ts/wire/udp";
 import { type DhcpConfig, encodeDhcpOptions } from "./dhcp-config.ts";
+import { BOOTP_REPLY, DhcpOptionWriter, INFORM_REPLY, NO_ANSWER } from "./dhcp-option-writer.ts";
 import { UDP4_PAYLOAD_OFFSET, writeUdp4Frame } from "./reply-frame.ts";
 
 /** The longest reply frame: a packet of 1500 bytes. */
@@ -41,49 +41,19 @@ export const DhcpCounter = {
   ignored: 10,
 } as const;
 
-/** What to answer besides a DhcpMessageType. */
-const NO_ANSWER = 0;
-const BOOTP_REPLY = -1;
-const INFORM_REPLY = -2;
-
 const BROADCAST = 0xffff_ffff;
 const PACKET_BYTES_MAX = DHCP_REPLY_BYTES_MAX - 14;
-const NO_DATA = new Uint8Array(0);
-
-/** Options that may be so long that they are left out rather than make the reply longer than the client takes. */
-const BULKY: readonly number[] = [
-  DhcpOption.hostName,
-  DhcpOption.clientIdentifier,
-  DhcpOption.clientFqdn,
-  DhcpOption.domainSearch,
-];
 
 /** Messages that are none of ours when they name another server. */
 const CHOOSES_SERVER: readonly number[] = [DhcpMessageType.request, DhcpMessageType.decline, DhcpMessageType.release];
-
-/** What a refusal says (RFC 2131 table 3). */
-const IN_REFUSALS: readonly number[] = [
-  DhcpOption.messageType,
-  DhcpOption.serverIdentifier,
-  DhcpOption.message,
-  DhcpOption.clientIdentifier,
-];
 
 /** Answers DHCPv4 and BOOTP requests, always with the one address of its configuration. */
 export class DhcpServer {
   /** Counts by {@link DhcpCounter}. */
   readonly counters: Float64Array = new Float64Array(11);
   #config!: DhcpConfig;
-  /** Data of the options by code, ascending; the message type's is filled in for each reply. */
-  readonly #data: (Uint8Array | null)[] = new Array<Uint8Array | null>(256).fill(null);
-  readonly #messageType = new Uint8Array(1);
-  /** Bytes of all options that are never left out. */
-  #neededBytes = 0;
-  /** Bytes of the client identifier that the reply at hand is to repeat; the names give way to it. */
-  #identifierBytes = 0;
+  readonly #writer = new DhcpOptionWriter();
   readonly #options = new DhcpOptions();
-  /** Codes not to write (again) into the reply at hand. */
-  readonly #done = new Uint8Array(256);
   readonly #guestMac = new Uint8Array(6);
   readonly #destination = new Uint32Array([0, 0, IPV4_MAPPED_WORD, 0]);
 
@@ -100,16 +70,7 @@ export class DhcpServer {
   configure(config: DhcpConfig): void {
     const options = encodeDhcpOptions(config);
     this.#config = config;
-    this.#neededBytes = 1;
-    for (let code = 0; code < 256; code++) {
-      const data = options.get(code) ?? null;
-      this.#data[code] = data;
-      const isNeeded = data !== null && !BULKY.includes(code) && code !== DhcpOption.message;
-      if (isNeeded) this.#neededBytes += 2 + data.length;
-    }
-    this.#data[DhcpOption.messageType] = this.#messageType;
-    this.#data[DhcpOption.rapidCommit] = NO_DATA;
-    this.#neededBytes += 3 + 2;
+    this.#writer.configure(options);
   }
 
   /**
@@ -218,7 +179,9 @@ export class DhcpServer {
       const wantsBroadcast = (request.getUint16(requestAt + Dhcp.flags) & DHCP_BROADCAST_FLAG) !== 0;
       destination = used || (wantsBroadcast ? BROADCAST : address);
     }
-    at = this.#writeOptions(answer, request, reply, at, messageAt);
+    const isRapid = answer === DhcpMessageType.ack && this.#isRapidDiscover(request);
+    const end = messageAt + this.#messageBytesMax(request);
+    at = this.#writer.write(answer, isRapid, this.#options, request, reply, at, end);
     at = endDhcpOptions(reply, at, messageAt);
     this.#destination[3] = destination;
     readMac(request, packet.sourceMacAt, this.#guestMac);
@@ -233,60 +196,6 @@ export class DhcpServer {
       DhcpPort.client,
       at - messageAt,
     );
-  }
-
-  /**
-   * Writes the options: those the client asked for in its order, after the message type when it did not ask for that
-   * one, then the others in ascending order. All that are set are sent, asked for or not.
-   */
-  #writeOptions(answer: number, request: DataView, reply: DataView, at: number, messageAt: number): number {
-    const done = this.#done.fill(0);
-    this.#messageType[0] = answer > 0 ? answer : DhcpMessageType.ack;
-    const isRapid = answer === DhcpMessageType.ack && this.#isRapidDiscover(request);
-    if (!isRapid) done[DhcpOption.rapidCommit] = 1;
-    if (answer === BOOTP_REPLY) done[DhcpOption.messageType] = 1;
-    if (answer === INFORM_REPLY) done[DhcpOption.leaseTime] = 1;
-    done[DhcpOption.message] = 1;
-    if (answer === DhcpMessageType.nak) {
-      done.fill(1);
-      for (const code of IN_REFUSALS) done[code] = 0;
-    }
-    const hasIdentifier = this.#options.has(DhcpOption.clientIdentifier);
-    this.#identifierBytes = hasIdentifier ? 2 + this.#options.length[DhcpOption.clientIdentifier] : 0;
-    const end = messageAt + this.#messageBytesMax(request);
-    const wantedAt = this.#options.dataAt[DhcpOption.parameterRequest];
-    const wanted = this.#options.length[DhcpOption.parameterRequest];
-    if (wantedAt >= 0) {
-      let asksForType = false;
-      for (let i = 0; i < wanted; i++)
-        if (request.getUint8(wantedAt + i) === DhcpOption.messageType) asksForType = true;
-      if (!asksForType) at = this.#writeOption(request, reply, at, DhcpOption.messageType, end);
-      for (let i = 0; i < wanted; i++) at = this.#writeOption(request, reply, at, request.getUint8(wantedAt + i), end);
-    }
-    for (let code = 1; code < 255; code++) at = this.#writeOption(request, reply, at, code, end);
-    return at;
-  }
-
-  #writeOption(request: DataView, reply: DataView, at: number, code: number, end: number): number {
-    if (this.#done[code] !== 0) return at;
-    if (code === DhcpOption.clientIdentifier) return this.#repeatIdentifier(request, reply, at, end);
-    const data = this.#data[code];
-    if (data === null) return at;
-    this.#done[code] = 1;
-    const reserved = this.#neededBytes + this.#identifierBytes;
-    if (BULKY.includes(code) && at + 2 + data.length + reserved > end) return at;
-    return writeDhcpOption(reply, at, code, data);
-  }
-
-  /** A client's identifier comes back as it was sent (RFC 6842 section 3). */
-  #repeatIdentifier(request: DataView, reply: DataView, at: number, end: number): number {
-    const bytes = this.#identifierBytes;
-    this.#identifierBytes = 0;
-    this.#done[DhcpOption.clientIdentifier] = 1;
-    if (bytes === 0 || at + bytes + this.#neededBytes > end) return at;
-    const from = this.#options.dataAt[DhcpOption.clientIdentifier] - 2;
-    for (let i = 0; i < bytes; i++) reply.setUint8(at + i, request.getUint8(from + i));
-    return at + bytes;
   }
 
   #isRapidDiscover(request: DataView): boolean {

@@ -37,8 +37,6 @@ import { RouterAdvertiser } from "./router-advertiser.ts";
 /** The longest frame that is written: a packet of 1280 bytes, the least MTU of IPv6. */
 export const NDP_REPLY_BYTES_MAX: number = Ethernet.headerBytes + ADVERTISEMENT_PACKET_BYTES_MAX;
 
-const NO_ADDRESSES: readonly Uint32Array[] = [];
-
 /** Indices in {@link NdpResponder.counters}. */
 export const NdpCounter = {
   neighborSolicitations: 0,
@@ -66,13 +64,12 @@ export interface NdpConfig {
   readonly router: RouterConfig | null;
 }
 
-/**
- * Answers neighbor and router solicitations, and says when an unsolicited router advertisement is due.
- */
+/** Answers neighbor and router solicitations, and says when an unsolicited router advertisement is due. */
 export class NdpResponder {
   /** Counts by {@link NdpCounter}. */
   readonly counters: Float64Array = new Float64Array(9);
   #config: NdpConfig;
+  #ourAddresses: readonly Uint32Array[];
   readonly #advertiser: RouterAdvertiser;
   readonly #claimed = new ClaimedAddresses();
   readonly #guestMac = new Uint8Array(6);
@@ -86,6 +83,7 @@ export class NdpResponder {
   constructor(config: NdpConfig) {
     this.#advertiser = new RouterAdvertiser(config);
     this.#config = config;
+    this.#ourAddresses = config.ourAddresses ?? [];
   }
 
   /** When {@link NdpResponder.due} says yes at the latest; Infinity until {@link NdpResponder.schedule}. */
@@ -102,6 +100,7 @@ export class NdpResponder {
   configure(config: NdpConfig, nowMs: number): void {
     this.#advertiser.configure(config, nowMs);
     this.#config = config;
+    this.#ourAddresses = config.ourAddresses ?? [];
     this.#claimed.clear();
   }
 
@@ -230,8 +229,8 @@ export class NdpResponder {
   }
 
   #isOurs(request: DataView, targetAt: number): boolean {
-    const { ourLinkLocal, ourAddresses = NO_ADDRESSES } = this.#config;
-    return isIpv6Address(request, targetAt, ourLinkLocal, 0) || contains(ourAddresses, request, targetAt);
+    const { ourLinkLocal } = this.#config;
+    return isIpv6Address(request, targetAt, ourLinkLocal, 0) || contains(this.#ourAddresses, request, targetAt);
   }
 
   #count(counter: number): 0 {
