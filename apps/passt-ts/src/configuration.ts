@@ -13,6 +13,7 @@ import type { CommandLine } from "./command-line.ts";
 import { type EphemeralRange, type Forward, parseForwards } from "./forward-spec.ts";
 import { deriveGuestMac } from "./guest-mac.ts";
 import type { HostNetwork } from "./host-network.ts";
+import { type Offload, parseOffloads } from "./offloads.ts";
 import type { OptionName } from "./option-table.ts";
 import type { ResolverConfiguration } from "./resolv-conf.ts";
 import { UsageError } from "./usage-error.ts";
@@ -22,6 +23,7 @@ export interface Configuration extends LinkConfiguration {
   readonly guestMac: Uint8Array;
   readonly forwards: readonly Forward[];
   readonly peekOffset: boolean;
+  readonly offloads: readonly Offload[];
   readonly oneOff: boolean;
   readonly pcapFile: string | null;
   readonly logLevel: "error" | "info" | "debug";
@@ -60,6 +62,7 @@ export function configure(line: CommandLine, surroundings: Surroundings): Config
       ...parseForwards("udp", line.all("udp-ports"), surroundings.ephemeral),
     ],
     peekOffset: !line.has("no-peek-offset"),
+    offloads: parseOffloads(line.last("offload")),
     oneOff: line.has("one-off") || line.has("fd"),
     pcapFile: line.last("pcap") ?? null,
     logLevel: line.has("debug") ? "debug" : line.has("quiet") ? "error" : "info",

@@ -11,6 +11,7 @@ import { VhostUserDevice } from "@passt-ts/vhost-user-device/device";
 import { Capture, CapturingBackend } from "./capture.ts";
 import { ControlBlock } from "./control-block.ts";
 import { filteredLog, type Log } from "./log.ts";
+import { offloadFeatures } from "./offloads.ts";
 import { statisticsOf } from "./statistics.ts";
 import type { StartMessage } from "./worker-messages.ts";
 
@@ -62,6 +63,7 @@ export class DataPlane {
       windows: this.#windows,
       backend: this.#backend,
       log: this.#log,
+      features: offloadFeatures(configuration.offloads),
       config: { macAddress: configuration.guestMac, ...(configuration.mtu >= 68 ? { mtu: configuration.mtu } : {}) },
       onDisconnect: () => {
         this.#log("debug", statisticsOf(this.#device, this.#sockets, this.#capture));

@@ -23,6 +23,7 @@ export type OptionName =
   | "ipv4-only"
   | "ipv6-only"
   | "no-peek-offset"
+  | "offload"
   | "help"
   | "version";
 
@@ -121,6 +122,11 @@ export const OPTIONS: readonly OptionRow[] = [
   { name: "ipv4-only", short: "4", help: "IPv4 only" },
   { name: "ipv6-only", short: "6", help: "IPv6 only" },
   { name: "no-peek-offset", help: "do without SO_PEEK_OFF, as on kernels that lack it" },
+  {
+    name: "offload",
+    argument: "LIST",
+    help: "offloads offered to the guest's driver: names separated by commas, all or none (default: all)",
+  },
   { name: "help", short: "h", help: "show this and quit" },
   { name: "version", help: "show the version and quit" },
 ];

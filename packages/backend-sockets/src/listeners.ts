@@ -7,11 +7,14 @@ import {
   IP_RECVERR,
   IPV6_RECVERR,
   IPV6_RECVPKTINFO,
+  SO_RCVBUF,
   SOL_IP,
   SOL_IPV6,
+  SOL_SOCKET,
 } from "@passt-ts/linux/socket-constants";
 import { SocketOptions } from "@passt-ts/linux/socket-options";
 import { Errno } from "@passt-ts/linux/system-error";
+import { RECEIVE_BUFFER_BYTES } from "./udp-sockets.ts";
 
 /** A bound socket that takes what is to reach a port of the guest; the back-end owns the descriptor. */
 export interface ForwardSocket {
@@ -123,6 +126,7 @@ function isOutOfResources(result: number): boolean {
 /** Makes a bound UDP socket say where its datagrams were sent to, so that answers leave from there, and what failed. */
 export function prepareUdpListener(forward: ForwardSocket): void {
   const options = new SocketOptions();
+  options.set(forward.fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
   options.set(forward.fd, SOL_IP, IP_RECVERR, 1);
   if (forward.family === 4) {
     options.set(forward.fd, SOL_IP, IP_PKTINFO, 1);

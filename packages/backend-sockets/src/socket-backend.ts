@@ -33,7 +33,15 @@ const SCRATCH_BYTES: number = SERVICE_FRAME_BYTES_MAX + ENGINE_SCRATCH_BYTES;
 
 /** Turns the frames of one guest into ordinary sockets of the host, and what comes back into frames. */
 export class SocketBackend implements NetBackend {
-  readonly capabilities: number = Capability.givesPartialChecksum;
+  /** Sockets need neither checksums nor segments, so that both are left out wherever the guest's driver agrees. */
+  readonly capabilities: number =
+    Capability.takesPartialChecksum |
+    Capability.takesTso4 |
+    Capability.takesTso6 |
+    Capability.takesUso |
+    Capability.givesPartialChecksum |
+    Capability.givesTso4 |
+    Capability.givesTso6;
   /** By {@link BackendCounter}. */
   readonly counters: Float64Array = new Float64Array(BACKEND_COUNTERS);
   readonly #options: SocketBackendOptions;
@@ -143,19 +151,22 @@ export class SocketBackend implements NetBackend {
     }
     if (packet.etherType === EtherType.arp) engines.services.answerArp(packet, view);
     else if (packet.protocol === IpProtocol.tcp) engines.tcp.input(packet, view, frame, offset, nowMs);
-    else if (packet.protocol === IpProtocol.udp) this.#inputUdp(engines, frame, offset, lengthBytes, nowMs);
+    else if (packet.protocol === IpProtocol.udp) this.#inputUdp(engines, frames, index, nowMs);
     else this.#inputIcmp(engines, frame, offset, lengthBytes, nowMs);
   }
 
-  #inputUdp(engines: Engines, frame: Iov, offset: number, lengthBytes: number, nowMs: number): void {
+  #inputUdp(engines: Engines, frames: FrameBatch, index: number, nowMs: number): void {
     const packet = this.#packet;
+    const frame = this.#frame;
+    const offset = frames.offset[index];
+    const lengthBytes = frames.length[index];
     const isDatagram = checkUdp(this.#view, packet.l4At, packet.end, packet.l4Length) >= 0;
     const port = isDatagram ? udpDestinationPort(this.#view, packet.l4At) : 0;
     if (packet.ipVersion === 4 && port === DhcpPort.server) {
       if (this.#gatherWhole(frame, offset, lengthBytes)) engines.services.answerDhcp(packet, this.#view);
     } else if (packet.ipVersion === 6 && port === Dhcpv6Port.server) {
       if (this.#gatherWhole(frame, offset, lengthBytes)) engines.services.answerDhcpv6(packet, this.#view);
-    } else engines.udp.input(packet, this.#view, frame, offset, nowMs);
+    } else engines.udp.input(packet, this.#view, frame, offset, nowMs, frames.gsoSize[index]);
   }
 
   #inputIcmp(engines: Engines, frame: Iov, offset: number, lengthBytes: number, nowMs: number): void {

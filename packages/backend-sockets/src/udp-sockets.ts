@@ -1,8 +1,6 @@
-import { isLinkLocal, isUnspecified } from "@passt-ts/address-map/address";
-import { Iov } from "@passt-ts/iov/iov";
+import { isLinkLocal } from "@passt-ts/address-map/address";
 import type { WindowTable } from "@passt-ts/iov/windows";
 import { DatagramReceiveBatch } from "@passt-ts/linux/datagram-receive-batch";
-import { DatagramSendBatch } from "@passt-ts/linux/datagram-send-batch";
 import type { EventLoop } from "@passt-ts/linux/event-loop";
 import { bindSocket, connectSocket, openSocket } from "@passt-ts/linux/inet-socket";
 import { closeFd } from "@passt-ts/linux/owned-fd";
@@ -15,23 +13,22 @@ import {
   IPV6_MULTICAST_HOPS,
   IPV6_RECVERR,
   IPV6_UNICAST_HOPS,
-  SO_DOMAIN,
+  SO_RCVBUF,
   SOCK_DGRAM,
   SOL_IP,
   SOL_IPV6,
   SOL_SOCKET,
 } from "@passt-ts/linux/socket-constants";
 import { SocketOptions } from "@passt-ts/linux/socket-options";
-import { Errno } from "@passt-ts/linux/system-error";
 import type { DatagramBatch } from "@passt-ts/udp-vu/datagram-batch";
 import { type DatagramSlots, SLOT_BYTES } from "@passt-ts/udp-vu/datagram-slots";
 import type { SocketError } from "@passt-ts/udp-vu/socket-error";
 import type { UdpSocketPort } from "@passt-ts/udp-vu/socket-port";
+import { DatagramSender } from "./datagram-sender.ts";
 import { SocketErrors } from "./socket-errors.ts";
 import { SocketEvents, type SocketReady } from "./socket-events.ts";
 
 const IP_MULTICAST_TTL = 33;
-const SEND_BATCH_MAX = 64;
 
 const ANY_IPV4: Uint32Array = Uint32Array.of(0, 0, 0xffff, 0);
 const ANY_IPV6: Uint32Array = new Uint32Array(4);
@@ -44,17 +41,21 @@ export interface UdpSocketsOptions {
   readonly scopeId: number;
 }
 
+/**
+ * Bytes to ask for as receive buffer: the kernel grants at most net.core.rmem_max. With its default, 300 small datagrams
+ * that come while we are busy fill it.
+ */
+export const RECEIVE_BUFFER_BYTES: number = 4 * 1024 * 1024;
+
 /** The kernel's UDP sockets for the UDP engine. */
 export class UdpSockets implements UdpSocketPort {
   readonly #events: SocketEvents;
   readonly #scopeId: number;
   readonly #options: SocketOptions = new SocketOptions();
   readonly #address: SocketAddress = new SocketAddress();
-  readonly #words: Uint32Array = new Uint32Array(4);
-  readonly #send: DatagramSendBatch = new DatagramSendBatch(SEND_BATCH_MAX);
+  readonly #sender: DatagramSender = new DatagramSender();
   readonly #errors: SocketErrors;
   #receive: DatagramReceiveBatch | null = null;
-  #sendIov: Iov | null = null;
 
   constructor(options: UdpSocketsOptions) {
     this.#events = new SocketEvents(options.loop, options.ready);
@@ -66,6 +67,8 @@ export class UdpSockets implements UdpSocketPort {
     const v4 = isIpv4Mapped(address);
     const socket = openSocket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM);
     if (socket < 0) return socket;
+    this.#sender.opened(socket);
+    this.#options.set(socket, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
     this.#options.set(socket, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
     if (preferredLocalPort !== 0) {
       // Another flow, or the host, may have the port: then any other one serves.
@@ -78,20 +81,7 @@ export class UdpSockets implements UdpSocketPort {
   }
 
   sendBatch(socket: number, batch: DatagramBatch, from: number): number {
-    const send = this.#send;
-    send.clear();
-    if (this.#sendIov === null || this.#sendIov.pool !== batch.pool) this.#sendIov = new Iov(batch.pool);
-    const iov = this.#sendIov;
-    const dualStack = batch.addressed && this.#options.get(socket, SOL_SOCKET, SO_DOMAIN) === AF_INET6;
-    for (let i = from; i < batch.count; i++) {
-      iov.select(batch.firstEntry[i], batch.entryCount[i]);
-      const destination = batch.addressed ? this.#destination(batch, i, dualStack) : null;
-      if (send.add(iov, 0, batch.lengthBytes[i], destination) < 0) break;
-      if (batch.addressed && !isUnspecified(batch.localAddress, 4 * i)) {
-        send.setSource(send.count - 1, batch.localAddress, 4 * i);
-      }
-    }
-    return send.count === 0 ? -Errno.EMSGSIZE : send.send(socket);
+    return this.#sender.send(socket, batch, from);
   }
 
   receiveBatch(socket: number, slots: DatagramSlots): number {
@@ -131,14 +121,5 @@ export class UdpSockets implements UdpSocketPort {
   close(socket: number): void {
     this.#events.remove(socket);
     closeFd(socket);
-  }
-
-  #destination(batch: DatagramBatch, index: number, dualStack: boolean): SocketAddress {
-    const words = this.#words;
-    for (let i = 0; i < 4; i++) words[i] = batch.address[4 * index + i];
-    const port = batch.port[index];
-    return dualStack
-      ? this.#address.setIpv6(words, port, batch.scope[index])
-      : this.#address.set(words, port, batch.scope[index]);
   }
 }

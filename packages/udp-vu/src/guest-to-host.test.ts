@@ -237,3 +237,22 @@ describe("time", () => {
     expect(h.engine.deadlineMs).toBe(Number.POSITIVE_INFINITY);
   });
 });
+
+describe("segmentation (USO)", () => {
+  test("a frame of several datagrams leaves as several, the last one shorter, from the guest's memory", () => {
+    for (const splits of [undefined, [42 + 100, 42 + 101, 42 + 1500]]) {
+      const h = new UdpHarness();
+      const payload = bytes(3210);
+      h.send({ payload, gsoSize: 1000, ...(splits === undefined ? {} : { splits }) });
+      expect(h.sockets.sent.map(({ bytes: sent }) => sent.length)).toEqual([1000, 1000, 1000, 210]);
+      expect(h.sockets.sent.flatMap(({ bytes: sent }) => [...sent])).toEqual([...payload]);
+      expect(h.engine.counters[UdpCounter.datagramsToHost]).toBe(4);
+    }
+  });
+
+  test("a gso_size that is not below the payload is one datagram", () => {
+    const h = new UdpHarness();
+    for (const gsoSize of [100, 65535]) h.send({ payload: bytes(100), gsoSize });
+    expect(h.sockets.sent.map(({ bytes: sent }) => sent.length)).toEqual([100, 100]);
+  });
+});

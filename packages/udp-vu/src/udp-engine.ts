@@ -134,8 +134,11 @@ export class UdpEngine {
   /**
    * Takes one datagram of the guest: `packet` is the parsed frame whose headers stand in `view`, and the frame itself
    * begins at `frameOffset` of `frame`. Its buffers are borrowed until {@link endBatch}.
+   *
+   * @param segmentBytes payload of each of several datagrams that the frame stands for (the last may be shorter), as its
+   *   gso_size says; 0: it is one.
    */
-  input(packet: Packet, view: DataView, frame: Iov, frameOffset: number, nowMs: number): void {
+  input(packet: Packet, view: DataView, frame: Iov, frameOffset: number, nowMs: number, segmentBytes = 0): void {
     const dropped = this.#readKey(packet, view);
     if (dropped >= 0) {
       this.counters[dropped]++;
@@ -149,8 +152,28 @@ export class UdpEngine {
       if (flow === -1) return;
     }
     if (this.#flows.listener[flow] === CONNECTED) this.#copyHopLimit(flow, packet);
-    if (this.#sender.add(flow, frame, payloadOffset, lengthBytes)) this.#flows.seen(flow, Direction.toHost, nowMs);
+    if (segmentBytes === 0 || segmentBytes >= lengthBytes) this.#add(flow, frame, payloadOffset, lengthBytes, nowMs);
+    else this.#addSegments(flow, frame, payloadOffset, lengthBytes, segmentBytes, nowMs);
+  }
+
+  #add(flow: number, frame: Iov, offset: number, lengthBytes: number, nowMs: number): boolean {
+    const added = this.#sender.add(flow, frame, offset, lengthBytes);
+    if (added) this.#flows.seen(flow, Direction.toHost, nowMs);
     else this.counters[UdpCounter.droppedMalformed]++;
+    return added;
+  }
+
+  #addSegments(
+    flow: number,
+    frame: Iov,
+    offset: number,
+    lengthBytes: number,
+    segmentBytes: number,
+    nowMs: number,
+  ): void {
+    for (let done = 0; done < lengthBytes; done += segmentBytes) {
+      if (!this.#add(flow, frame, offset + done, Math.min(segmentBytes, lengthBytes - done), nowMs)) return;
+    }
   }
 
   /** Sends what is collected: the buffers of the batch are free when it returns. */

@@ -32,6 +32,8 @@ export interface GuestDatagram {
   readonly hopLimit?: number;
   /** Bytes in the buffers behind the frame. */
   readonly slackBytes?: number;
+  /** Payload of each of the datagrams that the frame stands for; default 0: it is one. */
+  readonly gsoSize?: number;
   /** Where the frame's buffers are split, as offsets in the frame. */
   readonly splits?: readonly number[];
   /** UDP length field, when it is to lie. */
@@ -124,7 +126,7 @@ export class UdpHarness {
     const gathered = new DataView(buffer.slice(FRAME_OFFSET, FRAME_OFFSET + 256).buffer);
     const gatheredEnd = Math.min(frameLength, gathered.byteLength);
     if (this.#packet.parse(gathered, 0, gatheredEnd, frameLength) !== 0) throw new Error("the test's frame is bad");
-    this.engine.input(this.#packet, gathered, new Iov(pool, 0, pool.count), FRAME_OFFSET, this.nowMs);
+    this.engine.input(this.#packet, gathered, new Iov(pool, 0, pool.count), FRAME_OFFSET, this.nowMs, datagram.gsoSize);
     return buffer;
   }
 
