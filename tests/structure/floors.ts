@@ -40,4 +40,5 @@ export const floors: Readonly<Record<string, Row>> = {
   ...below5,
   "vhost-user-device": { floor: 5, imports: Object.keys(below5), subset: true },
   "backend-sockets": { floor: 5, imports: Object.keys(below5), subset: true },
+  "backend-tap": { floor: 5, imports: ["iov", "net-backend", "linux"] },
 };

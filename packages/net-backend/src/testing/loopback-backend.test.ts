@@ -47,6 +47,22 @@ describe("the contract suite finds", () => {
     ["one that spins without a ring", /without a ring/, (backend) => (backend.turn = () => true)],
     ["one that discards nothing", /discard takes/, (backend) => (backend.discard = () => 0)],
     ["one that leaves a frame reserved", /each with its own length/, (backend) => reserveOneMore(backend)],
+    [
+      "one that a refused length breaks",
+      /changes nothing/,
+      (backend) => stopWhen(backend, (_, length) => length === 11),
+    ],
+    ["one that a capability breaks", /refused capability/, (backend) => stopWhen(backend, (bits) => bits === 8)],
+    ["one that carries the header as well", /is taken off/, (backend) => sendFromStart(backend)],
+    ["one that sends all that is in the batch", /that were counted/, (backend) => sendAll(backend)],
+    ["one that cuts frames", /more than fits/, (backend) => cutAfterTen(backend)],
+    ["one that never says that it is full", /loses no frame/, (backend) => neverFull(backend)],
+    ["one that leaves offload fields behind", /ask for no offload/, (backend) => leaveOffload(backend)],
+    ["one that waits for more room than it needs", /as soon as there is room/, (backend) => reserveMore(backend)],
+    ["one that waits for ever with a frame too long", /too long for the guest/, (backend) => waitAtTooLong(backend)],
+    ["one that discards two at once", /what waits for room/, (backend) => discardTwo(backend)],
+    ["one that a reset ends", /after a reset/, (backend) => (backend.reset = () => backend.close())],
+    ["one that works after its end", /closed one/, (backend) => (backend.close = () => {})],
   ];
   for (const [name, which, change] of rows) {
     test(name, () => {
@@ -91,6 +107,86 @@ function reserveOneMore(backend: LoopbackBackend): void {
     const more = turn(nowMs);
     sink?.reserve(60);
     return more;
+  };
+}
+
+function stopWhen(backend: LoopbackBackend, asked: (capabilities: number, length: number) => boolean): void {
+  const setCapabilities = backend.setCapabilities.bind(backend);
+  backend.setCapabilities = (capabilities, length) => {
+    if (asked(capabilities, length)) backend.send = () => {};
+    return setCapabilities(capabilities, length);
+  };
+}
+
+function sendFromStart(backend: LoopbackBackend): void {
+  const send = backend.send.bind(backend);
+  backend.send = (frames, count) => {
+    for (let i = 0; i < count; i++) {
+      frames.length[i] += frames.offset[i];
+      frames.offset[i] = 0;
+    }
+    send(frames, count);
+  };
+}
+
+function sendAll(backend: LoopbackBackend): void {
+  const send = backend.send.bind(backend);
+  backend.send = (frames) => send(frames, frames.count);
+}
+
+function cutAfterTen(backend: LoopbackBackend): void {
+  const send = backend.send.bind(backend);
+  backend.send = (frames, count) => {
+    for (let i = 10; i < count; i++) frames.length[i]--;
+    send(frames, count);
+  };
+}
+
+function neverFull(backend: LoopbackBackend): void {
+  Object.defineProperty(backend, "full", { value: false });
+}
+
+/** Puts something between the back-end and its sink. */
+function changeSink(backend: LoopbackBackend, change: (sink: RxSink) => void): void {
+  const attach = backend.attach.bind(backend);
+  backend.attach = (sink) => {
+    change(sink);
+    attach(sink);
+  };
+}
+
+function leaveOffload(backend: LoopbackBackend): void {
+  changeSink(backend, (sink) => {
+    const commit = sink.commit.bind(sink);
+    sink.commit = (index, lengthBytes) => {
+      sink.frames.flags[index] = 1;
+      commit(index, lengthBytes);
+    };
+  });
+}
+
+function reserveMore(backend: LoopbackBackend): void {
+  changeSink(backend, (sink) => {
+    const reserve = sink.reserve.bind(sink);
+    sink.reserve = (lengthBytes) => reserve(lengthBytes + 1000);
+  });
+}
+
+function waitAtTooLong(backend: LoopbackBackend): void {
+  changeSink(backend, (sink) => {
+    const reserve = sink.reserve.bind(sink);
+    sink.reserve = (lengthBytes) => {
+      const index = reserve(lengthBytes);
+      return index === Refused.tooLong ? Refused.noRoom : index;
+    };
+  });
+}
+
+function discardTwo(backend: LoopbackBackend): void {
+  const discard = backend.discard.bind(backend);
+  backend.discard = () => {
+    discard();
+    return discard();
   };
 }
 

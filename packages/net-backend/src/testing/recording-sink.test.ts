@@ -99,3 +99,11 @@ test("readiness, mergeable, frame capacity", () => {
   sink.giveBack(0);
   expect(sink.refusals).toBe(3);
 });
+
+test("there is room when what was refused fits, as a ring says it", () => {
+  const sink = new RecordingSink({ entryBytes: [100], elements: 2 });
+  expect(sink.reserve(1000)).toBe(Refused.noRoom);
+  expect(sink.wantRoom(true)).toBe(false);
+  sink.addElements(9);
+  expect(sink.wantRoom(true)).toBe(true);
+});
