@@ -24,6 +24,8 @@ export const findTestpmd = (): string | null => Bun.which("dpdk-testpmd");
 
 function testpmdCommand(testpmd: string, socket: string, options: readonly string[]): string[] {
   return [
+    // Its lines are wanted as they come.
+    ...["stdbuf", "-oL"],
     testpmd,
     ..."-l 0-1 --no-huge -m 256 --no-pci --no-telemetry".split(" "),
     `--vdev=net_virtio_user0,path=${socket},mac=${guestMac},queues=1,queue_size=1024`,

@@ -21,7 +21,7 @@ const faults = [
   'udp.checksum.status == "Bad"',
   'icmp.checksum.status == "Bad"',
   'icmpv6.checksum.status == "Bad"',
-  "(frame.len > 60 && (eth.padding || eth.trailer))",
+  "(frame.len > 60 && (eth.padding || eth.trailer || eth.fcs))",
 ];
 
 const checksums = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksum"].flatMap((name) => [
