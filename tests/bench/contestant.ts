@@ -1,19 +1,16 @@
 // What is compared: a daemon with passt's options, its own namespace, and a guest on it.
 
-import { readFileSync } from "node:fs";
 import type { Daemon } from "../guests/daemon.ts";
 import type { Guest } from "../guests/guest.ts";
 import type { Kernel } from "../guests/image.ts";
 import { TestBed } from "../guests/test-bed.ts";
+import { compileLatency, latencyPort } from "./latency-program.ts";
 
 export interface Program {
   readonly name: string;
   /** Command that takes passt's options; null: the daemon of this checkout. */
   readonly command: readonly string[] | null;
 }
-
-/** Clock ticks of /proc in a second; fixed in the kernel's interface to programs. */
-const TICKS = 100;
 
 /** A daemon with a guest on it, ready to be measured. */
 export class Contestant implements AsyncDisposable {
@@ -34,9 +31,11 @@ export class Contestant implements AsyncDisposable {
     if (iperf === null) throw new Error("no iperf3");
     const bed = await TestBed.create({ compile: false, open: true });
     try {
+      const latency = compileLatency(bed.folder);
       bed.start([iperf, "-s"]);
+      bed.start([latency, "serve", String(latencyPort)]);
       const daemon = await bed.startDaemon(options, program.command ?? undefined);
-      const guest = await bed.boot(kernel, daemon, { programs: [iperf] });
+      const guest = await bed.boot(kernel, daemon, { programs: [iperf, latency] });
       return new Contestant(program.name, bed, daemon, guest);
     } catch (error) {
       await bed[Symbol.asyncDispose]();
@@ -44,11 +43,8 @@ export class Contestant implements AsyncDisposable {
     }
   }
 
-  /** Processor seconds of the daemon so far, all its threads. */
-  get cpuSeconds(): number {
-    const stat = readFileSync(`/proc/${this.#daemon.program.pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / TICKS;
+  get daemonPid(): number {
+    return this.#daemon.program.pid;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

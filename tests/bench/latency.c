@@ -3,6 +3,7 @@
  *
  * latency serve PORT                               answers on TCP and UDP, IPv4 and IPv6
  * latency tcp-rr|tcp-crr|udp-rr HOST PORT SECONDS  prints transactions in a second; tcp-crr opens a connection for each
+ * latency hold HOST PORT COUNT                      opens so many TCP connections, says "held", and keeps them
  */
 #include <errno.h>
 #include <netdb.h>
@@ -12,11 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define CLIENTS 256
+#define CLIENTS 2048
 
 static void die(const char *what)
 {
@@ -114,6 +116,23 @@ static void ask(int fd)
 		die("no answer");
 }
 
+static void allow_descriptors(void)
+{
+	struct rlimit limit = { .rlim_cur = CLIENTS + 64, .rlim_max = CLIENTS + 64 };
+
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int hold(const struct addrinfo *to, int count)
+{
+	while (count-- > 0)
+		ask(dial(to));
+	puts("held");
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *to;
@@ -121,6 +140,7 @@ int main(int argc, char **argv)
 	long done = 0;
 	double start, now;
 
+	allow_descriptors();
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		return serve(argv[2]);
 	if (argc != 5)
@@ -130,6 +150,8 @@ int main(int argc, char **argv)
 		hints.ai_socktype = SOCK_DGRAM;
 	if (getaddrinfo(argv[2], argv[3], &hints, &to))
 		return 2;
+	if (!strcmp(argv[1], "hold"))
+		return hold(to, atoi(argv[4]));
 	if (!anew)
 		fd = dial(to);
 	start = seconds();

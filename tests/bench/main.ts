@@ -5,26 +5,25 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { findKernel, type Kernel } from "../guests/image.ts";
 import { runToEnd } from "../guests/process.ts";
-import { Contestant, type Program } from "./contestant.ts";
+import type { Program } from "./contestant.ts";
+import { latencyRows } from "./latency.ts";
+import { Plan } from "./plan.ts";
 import { type Circumstances, jsonOf, type Row, tableOf } from "./report.ts";
-import { type Direction, measureTcpStream, type StreamFigures } from "./tcp-stream.ts";
+import { memoryRows, startRows } from "./start-and-memory.ts";
+import { streamRows } from "./tcp-stream.ts";
+import { datagramRows } from "./testpmd.ts";
 
-const usage = `Usage: bun run bench -- [--passt PATH] [--pairs N] [--seconds N] [--mtu LIST] [--flows LIST] [--json FILE]
+const usage = `Usage: bun run bench -- [OPTION]...
 
   --passt PATH     the passt to compare with (default: the one on PATH, if it knows --vhost-user)
+  --rows LIST      of stream, latency, datagram, start, memory (default: all)
   --pairs N        turns of each program for each row (default: 5)
   --seconds N      length of a turn (default: 5)
-  --mtu LIST       MTUs, separated by commas (default: 65520)
-  --flows LIST     connections at once, separated by commas (default: 1)
+  --mtu LIST       MTUs of the streams (default: 65520,1500)
+  --flows LIST     connections at once of the streams (default: 1,16)
+  --ip LIST        IP versions of the streams (default: 4)
   --json FILE      write all samples there
 `;
-
-interface Plan {
-  readonly programs: readonly Program[];
-  readonly kernel: Kernel;
-  readonly pairs: number;
-  readonly seconds: number;
-}
 
 /** The reference: what --passt names, or a passt on PATH that knows the mode. */
 function findReference(path: string | undefined): Program | null {
@@ -46,92 +45,76 @@ function benchKernel(): Kernel {
   return own;
 }
 
-/** TCP streams at one MTU: a row for the rate and one for the daemon's processor time, for each direction. */
-async function streamRows(plan: Plan, mtu: string, flows: readonly number[]): Promise<Row[]> {
-  await using stack = new AsyncDisposableStack();
-  const contestants: Contestant[] = [];
-  for (const program of plan.programs) {
-    contestants.push(stack.use(await Contestant.start(program, plan.kernel, ["-m", mtu])));
-  }
-  const rows: Row[] = [];
-  for (const connections of flows) {
-    for (const direction of ["out", "in"] as const) {
-      const samples = await takeTurns(plan, contestants, direction, connections);
-      const name = `TCP ${direction}, MTU ${mtu}, ${connections} flow${connections === 1 ? "" : "s"}`;
-      const column = (pick: (figures: StreamFigures) => number): Pick<Row, "ours" | "theirs"> => ({
-        ours: samples[0].map(pick),
-        theirs: (samples[1] ?? []).map(pick),
-      });
-      rows.push(
-        { name, unit: "Gbit/s", higherIsBetter: true, ...column((figures) => figures.gbitPerSecond) },
-        { name, unit: "CPU s/GB", higherIsBetter: false, ...column((figures) => figures.cpuSecondsPerGigabyte) },
-      );
-    }
-  }
-  return rows;
-}
-
-async function takeTurns(
-  plan: Plan,
-  contestants: readonly Contestant[],
-  direction: Direction,
-  connections: number,
-): Promise<StreamFigures[][]> {
-  const samples: StreamFigures[][] = contestants.map(() => []);
-  for (let turn = 0; turn < plan.pairs; turn++) {
-    for (const [index, contestant] of contestants.entries()) {
-      samples[index].push(await measureTcpStream(contestant, direction, connections, plan.seconds));
-    }
-  }
-  return samples;
-}
-
-const numbers = (list: string): number[] => list.split(",").map(Number);
-
-const firstLine = (command: readonly string[]): string => runToEnd(command).split("\n")[0];
-
-async function bench(): Promise<void> {
-  const { values } = parseArgs({
+function readOptions() {
+  return parseArgs({
     options: {
       passt: { type: "string" },
+      rows: { type: "string", default: "stream,latency,datagram,start,memory" },
       pairs: { type: "string", default: "5" },
       seconds: { type: "string", default: "5" },
-      mtu: { type: "string", default: "65520" },
-      flows: { type: "string", default: "1" },
+      mtu: { type: "string", default: "65520,1500" },
+      flows: { type: "string", default: "1,16" },
+      ip: { type: "string", default: "4" },
       json: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
-  });
-  if (values.help) {
-    process.stdout.write(usage);
-    return;
-  }
-  const reference = findReference(values.passt);
-  if (reference === null)
-    console.log("bench: no passt with --vhost-user on PATH: ours is measured alone (see --passt)");
-  const programs = [{ name: "passt-ts", command: null }, ...(reference === null ? [] : [reference])];
-  const plan = { programs, kernel: benchKernel(), pairs: Number(values.pairs), seconds: Number(values.seconds) };
-  const rows: Row[] = [];
-  for (const mtu of values.mtu.split(",")) rows.push(...(await streamRows(plan, mtu, numbers(values.flows))));
-  const circumstances: Circumstances = {
+  }).values;
+}
+
+type Options = ReturnType<typeof readOptions>;
+
+/** What each name of --rows measures. */
+const groups: Record<string, (plan: Plan, options: Options) => Promise<Row[]>> = {
+  async stream(plan, options) {
+    const rows: Row[] = [];
+    const flows = options.flows.split(",").map(Number);
+    for (const mtu of options.mtu.split(",")) {
+      for (const ip of options.ip.split(",")) rows.push(...(await streamRows(plan, mtu, ip === "6" ? 6 : 4, flows)));
+    }
+    return rows;
+  },
+  latency: latencyRows,
+  datagram: datagramRows,
+  start: startRows,
+  memory: memoryRows,
+};
+
+const firstLine = (command: readonly string[]): string => runToEnd(command).split("\n")[0];
+
+function circumstancesOf(plan: Plan): Circumstances {
+  const reference = plan.programs[1]?.command;
+  return {
     date: new Date().toISOString().slice(0, 10),
     processor: /model name\s*: (.*)/.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? process.arch,
+    processors: navigator.hardwareConcurrency,
     kernel: firstLine(["uname", "-r"]),
     ours: `passt-ts on Bun ${Bun.version}`,
-    theirs:
-      reference?.command === undefined || reference.command === null
-        ? null
-        : firstLine([...reference.command, "--version"]),
+    theirs: reference ? firstLine([...reference, "--version"]) : null,
     pairs: plan.pairs,
     seconds: plan.seconds,
   };
-  console.log(
-    Object.entries(circumstances)
-      .map(([name, value]) => `${name}: ${value ?? "none"}`)
-      .join("\n"),
-  );
+}
+
+async function bench(): Promise<void> {
+  const options = readOptions();
+  if (options.help) {
+    process.stdout.write(usage);
+    return;
+  }
+  const names = options.rows.split(",");
+  const unknown = names.find((name) => !Object.hasOwn(groups, name));
+  if (unknown !== undefined) throw new Error(`--rows: '${unknown}' is none of ${Object.keys(groups).join(", ")}`);
+  const reference = findReference(options.passt);
+  if (reference === null)
+    console.log("bench: no passt with --vhost-user on PATH: ours is measured alone (see --passt)");
+  const programs = [{ name: "passt-ts", command: null }, ...(reference === null ? [] : [reference])];
+  const plan = new Plan(programs, benchKernel(), Number(options.pairs), Number(options.seconds));
+  const rows: Row[] = [];
+  for (const name of names) rows.push(...(await groups[name](plan, options)));
+  const circumstances = circumstancesOf(plan);
+  for (const [name, value] of Object.entries(circumstances)) console.log(`${name}: ${value ?? "none"}`);
   console.log(`\n${tableOf(rows, circumstances)}`);
-  if (values.json !== undefined) writeFileSync(values.json, jsonOf(rows, circumstances));
+  if (options.json !== undefined) writeFileSync(options.json, jsonOf(rows, circumstances));
 }
 
 try {

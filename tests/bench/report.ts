@@ -13,6 +13,7 @@ export interface Row extends Samples {
 export interface Circumstances {
   readonly date: string;
   readonly processor: string;
+  readonly processors: number;
   readonly kernel: string;
   readonly ours: string;
   /** Null: measured alone. */

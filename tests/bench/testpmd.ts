@@ -1,17 +1,19 @@
 // UDP at the highest rate that DPDK's testpmd gets through a daemon, with a sink or a source of ours on the host.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gateway4, host4 } from "../guests/namespace.ts";
 import type { Program } from "../guests/process.ts";
 import { TestBed } from "../guests/test-bed.ts";
 import type { Program as Contender } from "./contestant.ts";
+import { inTurns, type Plan } from "./plan.ts";
+import { cpuSecondsOf } from "./process-usage.ts";
+import type { Row } from "./report.ts";
 
 const udpPort = 5555;
 const ourMac = "9a:55:9a:55:9a:55";
 const guestMac = "52:54:00:00:00:01";
 
-export interface DatagramFigures {
+interface DatagramFigures {
   /** Datagrams in a second that arrived at the other end. */
   readonly perSecond: number;
   /** Share of the datagrams given to the daemon that did not arrive. */
@@ -20,7 +22,7 @@ export interface DatagramFigures {
 }
 
 /** Path of testpmd, or null when DPDK is not there. */
-export const findTestpmd = (): string | null => Bun.which("dpdk-testpmd");
+const findTestpmd = (): string | null => Bun.which("dpdk-testpmd");
 
 function testpmdCommand(testpmd: string, socket: string, options: readonly string[]): string[] {
   return [
@@ -45,7 +47,7 @@ async function endTestpmd(program: Program): Promise<string> {
 }
 
 /** testpmd sends frames with `frameBytes` bytes as fast as the daemon takes them, for `seconds`. */
-export async function measureDatagramsOut(
+async function measureDatagramsOut(
   contender: Contender,
   testpmd: string,
   frameBytes: number,
@@ -65,7 +67,7 @@ export async function measureDatagramsOut(
   const program = bed.start(testpmdCommand(testpmd, daemon.socket, options));
   await program.waitFor(/Press enter to exit|testpmd>/i, 30_000);
   await Bun.sleep(seconds * 1000);
-  const cpuSeconds = cpuOf(daemon.program.pid);
+  const cpuSeconds = cpuSecondsOf(daemon.program.pid);
   const said = await endTestpmd(program);
   sink.closeInput();
   await sink.waitForExit(10_000);
@@ -82,7 +84,7 @@ interface Trial {
 }
 
 /** The highest rate at which at most 1 % of a source's datagrams are missing at testpmd, found by halving. */
-export async function measureDatagramsIn(
+async function measureDatagramsIn(
   contender: Contender,
   testpmd: string,
   payloadBytes: number,
@@ -108,17 +110,18 @@ export async function measureDatagramsIn(
   let cpuSeconds = 0;
   for (let step = 0; step < steps; step++) {
     const rate = low.perSecond === 0 ? high / 2 : (low.perSecond + high) / 2;
-    const before = cpuOf(daemon.program.pid);
+    const before = cpuSecondsOf(daemon.program.pid);
     const seen = await trial(rate);
     if (seen.lost <= 0.01 && seen.perSecond > low.perSecond) {
       low = seen;
-      cpuSeconds = cpuOf(daemon.program.pid) - before;
+      cpuSeconds = cpuSecondsOf(daemon.program.pid) - before;
     } else high = rate;
   }
   return { perSecond: low.perSecond, lost: low.lost, cpuSeconds };
 }
 
 const trialSeconds = 1;
+const halvings = 7;
 
 async function tryRate(source: Program, program: Program, perSecond: number): Promise<Trial> {
   const received = (): number => count(program.output, /RX-packets:\s+(\d+)/g);
@@ -131,8 +134,25 @@ async function tryRate(source: Program, program: Program, perSecond: number): Pr
   return { perSecond: Number(sent) / trialSeconds, lost: 1 - (received() - before) / Number(sent) };
 }
 
-function cpuOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+/** UDP at 64 and 1400 bytes each way; without DPDK no rows, and a line that says so. */
+export async function datagramRows(plan: Plan): Promise<Row[]> {
+  const testpmd = findTestpmd();
+  if (testpmd === null) {
+    console.log("bench: no dpdk-testpmd (Debian packages dpdk-dev, librte-net-virtio23): no rows for UDP rates");
+    return [];
+  }
+  const rows: Row[] = [];
+  for (const bytes of [64, 1400]) {
+    const out = await inTurns(plan.pairs, plan.programs, async (program) => {
+      const { perSecond } = await measureDatagramsOut(program, testpmd, bytes, plan.seconds);
+      return perSecond / 1000;
+    });
+    rows.push({ name: `UDP out, frames of ${bytes} bytes`, unit: "1000/s", higherIsBetter: true, ...out });
+    const into = await inTurns(plan.pairs, plan.programs, async (program) => {
+      const { perSecond } = await measureDatagramsIn(program, testpmd, bytes, halvings);
+      return perSecond / 1000;
+    });
+    rows.push({ name: `UDP in, payload of ${bytes} bytes`, unit: "1000/s", higherIsBetter: true, ...into });
+  }
+  return rows;
 }
