@@ -223,11 +223,12 @@ export class RxQueue implements RxSink {
     const elements = this.#elements;
     const queue = this.#queue as DeviceQueue;
     const count = elements.count - mark;
+    // With all descriptors taken for this one frame the driver can add no more: waiting would be for ever.
+    const alone = mark === 0 && this.#unpublished === 0;
+    const hopeless = result === PopResult.empty && alone && queue.heldDescriptors >= queue.size;
     if (count > 0) queue.unpop(elements, count);
     if (result === PopResult.broken) return this.#refuse(Refused.notReady);
     this.#refusedBytes = neededBytes;
-    // With the whole ring available and nothing in use the driver can add no more: waiting would be for ever.
-    const hopeless = result === PopResult.empty && count === queue.size;
     return this.#refuse(hopeless ? Refused.tooLong : Refused.noRoom);
   }
 

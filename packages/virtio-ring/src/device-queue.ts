@@ -24,8 +24,17 @@ export interface DeviceQueue {
   /** A number of {@link RingFault}. A broken queue pops nothing until it is replaced. */
   readonly brokenReason: number;
 
-  /** Where the next chain will be taken from: the base that a front-end asks for when it stops the ring. */
+  /**
+   * Where the next chain will be taken from: the base that a vhost-user front-end asks for when it stops the ring. An
+   * index of 16 bits (split), or two positions in the ring, also where the next used descriptor goes (packed).
+   */
   readonly nextAvailable: number;
+
+  /**
+   * Descriptors of the ring in chains that were popped and not yet published. When they are all (`size`), the driver
+   * can make nothing more available.
+   */
+  readonly heldDescriptors: number;
 
   /** At least how many chains are available and not popped; 0 only when there was none. */
   pending(): number;
@@ -47,10 +56,12 @@ export interface DeviceQueue {
   unpop(elements: Elements, count: number): void;
 
   /**
-   * Hands the oldest chain that was popped and not pushed back to the driver, unpublished.
+   * Hands the oldest chain that was popped and not pushed back to the driver, unpublished. With VIRTIO_F_IN_ORDER a chain
+   * without device-writable buffers costs no used entry of its own when another one follows before the publishing.
    *
    * @param head the element's `head`.
    * @param writtenBytes bytes written to its device-writable buffers, from their beginning on.
+   * @throws RangeError when there is no such chain: an error of the caller.
    */
   push(head: number, writtenBytes: number): void;
 

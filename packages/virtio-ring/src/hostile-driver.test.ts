@@ -2,11 +2,12 @@ import { expect, test } from "bun:test";
 import { GuestMemory } from "@passt-ts/guest-memory/guest-memory";
 import { IovPool } from "@passt-ts/iov/iov";
 import { WindowTable } from "@passt-ts/iov/windows";
+import { DescriptorFlag } from "./descriptor.ts";
 import { PopResult } from "./device-queue.ts";
 import { Elements } from "./elements.ts";
 import { describeRingFault, RingFault } from "./ring-fault.ts";
 import { SplitDeviceQueue } from "./split-device-queue.ts";
-import { Available, DescriptorFlag } from "./split-ring.ts";
+import { Available } from "./split-ring.ts";
 import { type GuestRing, guestRing } from "./testing/guest-ring.ts";
 
 const { next: NEXT, write: WRITE, indirect: INDIRECT } = DescriptorFlag;
@@ -212,6 +213,20 @@ test("a chain holds 2^32 bytes and not one more", () => {
   expect([elements.outBytes[0], elements.inBytes[0], elements.outCount[0]]).toEqual([2 ** 32 - 1, 1, 256]);
   expect(queue.pop(elements, pool)).toBe(PopResult.broken);
   expect(queue.brokenReason).toBe(RingFault.chainTooLarge);
+});
+
+test("one chain made available again and again costs no more than the ring has", () => {
+  const { ring, memory, windows } = guestRing({ size: SIZE, dataBytes: 4096 });
+  const queue = new SplitDeviceQueue({ ring, memory, eventIndex: false, indirect: true, startIndex: 0 });
+  const pool = new IovPool(windows, 32);
+  const elements = new Elements(SIZE);
+  ring.descriptors.set(flat([[2000, 0, 1, NEXT, 1], [2000, 0, 1, NEXT, 2], ok]));
+  ring.available[Available.index] = SIZE; // the same head four times
+  for (let i = 0; i < SIZE; i++) expect(queue.pop(elements, pool)).toBe(i);
+  expect(queue.pop(elements, pool)).toBe(PopResult.empty);
+  for (let i = 0; i < SIZE; i++) queue.push(0, 0);
+  queue.publish();
+  expect([queue.heldDescriptors, queue.brokenReason]).toEqual([0, 0]);
 });
 
 test("each fault has words of its own", () => {

@@ -1,16 +1,16 @@
 import { type GuestMemory, Translation } from "@passt-ts/guest-memory/guest-memory";
 import { IovPool } from "@passt-ts/iov/iov";
+import { DESCRIPTOR_BYTES } from "./descriptor.ts";
 import { RingFault } from "./ring-fault.ts";
-import { DESCRIPTOR_BYTES } from "./split-ring.ts";
 
-/** More descriptors than `next`, a number of 16 bits, could name. */
+/** More descriptors than `next`, a number of 16 bits, could name; more than any queue has. */
 const TABLE_SIZE_MAX = 0x1_0000;
 
 /** Pieces a table may lie in; one, but for a table across a window or region edge. */
 const PIECES_MAX = 64;
 
 /**
- * Reads the descriptors of one indirect table after another (virtio 1.3, 2.7.5.3), wherever they lie in guest memory:
+ * Reads the descriptors of one indirect table after another (virtio 1.3, 2.7.5.3 and 2.8.7), wherever they lie in guest memory:
  * at any alignment, across window and region edges.
  *
  * One for each queue, opened anew for each table, so that no table costs an allocation.
@@ -22,7 +22,8 @@ export class IndirectTable {
   addressHigh = 0;
   addressLow = 0;
   lengthBytes = 0;
-  flagsAndNext = 0;
+  /** Flags and next (split), or id and flags (packed). */
+  lastWord = 0;
   readonly #memory: GuestMemory;
   readonly #pieces: IovPool;
   readonly #copy: DataView = new DataView(new ArrayBuffer(DESCRIPTOR_BYTES));
@@ -58,7 +59,7 @@ export class IndirectTable {
     this.addressLow = view.getUint32(at, true);
     this.addressHigh = view.getUint32(at + 4, true);
     this.lengthBytes = view.getUint32(at + 8, true);
-    this.flagsAndNext = view.getUint32(at + 12, true);
+    this.lastWord = view.getUint32(at + 12, true);
   }
 
   /** Copies the descriptor at byte `from` of a table in several pieces. */

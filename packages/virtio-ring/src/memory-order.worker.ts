@@ -1,5 +1,8 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { guestRing } from "./testing/guest-ring.ts";
+import { IovPool } from "@passt-ts/iov/iov";
+import { Elements } from "./elements.ts";
+import { packedFormat, splitFormat } from "./ring-format.ts";
+import { guestParts } from "./testing/guest-ring.ts";
 import { Meeting } from "./testing/meeting.ts";
 import {
   byteChain,
@@ -8,22 +11,26 @@ import {
   MEMORY_ORDER_RING,
   raceAsDevice,
   spinUntilAvailable,
+  spinUntilPopped,
   spinUntilUsed,
+  streamAsDevice,
 } from "./testing/memory-order.ts";
 
 // The other thread of memory-order.test.ts.
 
 /** What this thread is to do; both memories are shared. */
 export interface Job {
-  readonly kind: "watchAvailable" | "watchUsed" | "race";
+  readonly kind: "watchAvailable" | "popAvailable" | "watchUsed" | "race" | "stream";
+  readonly packed: boolean;
   readonly buffer: SharedArrayBuffer;
   readonly words: Int32Array;
   readonly eventIndex: boolean;
+  /** Of a race, or chains of a stream. */
   readonly rounds: number;
 }
 
-function run({ kind, buffer, words, eventIndex, rounds }: Job): boolean {
-  const guest = guestRing({ ...MEMORY_ORDER_RING, buffer });
+function run({ kind, packed, buffer, words, eventIndex, rounds }: Job): boolean {
+  const guest = guestParts(packed ? packedFormat : splitFormat, { ...MEMORY_ORDER_RING, buffer });
   const meeting = new Meeting(words, 1);
   if (kind === "watchUsed") {
     const driver = driverOn(guest, eventIndex);
@@ -36,7 +43,9 @@ function run({ kind, buffer, words, eventIndex, rounds }: Job): boolean {
   const device = deviceOn(guest, eventIndex);
   meeting.start();
   if (kind === "race") return raceAsDevice(device, guest, meeting, rounds);
-  spinUntilAvailable(device);
+  if (kind === "stream") return streamAsDevice(device, guest, rounds);
+  if (kind === "popAvailable") spinUntilPopped(device, new Elements(1), new IovPool(guest.windows, 1));
+  else spinUntilAvailable(device);
   return device.brokenReason === 0;
 }
 

@@ -2,15 +2,14 @@ import { expect, test } from "bun:test";
 import { IovPool } from "@passt-ts/iov/iov";
 import fc from "fast-check";
 import { DescriptorChain } from "./descriptor-chain.ts";
-import { PopResult } from "./device-queue.ts";
+import { type DeviceQueue, PopResult } from "./device-queue.ts";
+import type { DriverQueue } from "./driver-queue.ts";
 import { Elements } from "./elements.ts";
-import { SplitDeviceQueue } from "./split-device-queue.ts";
-import { SplitDriverQueue } from "./split-driver-queue.ts";
-import { Available } from "./split-ring.ts";
-import { type GuestRing, guestRing } from "./testing/guest-ring.ts";
+import { type GuestParts, guestParts } from "./testing/guest-ring.ts";
+import { describeKind, makeQueues, QUEUE_KINDS, type QueueKind, tablesIn } from "./testing/queues.ts";
 
-// Driver and device take turns in any order; the model is a handful of arrays that chains move through. It knows
-// nothing of descriptors: a chain is the list of its buffers.
+// Driver and device take turns in any order; the model is a handful of arrays that chains move through. It knows of a
+// descriptor only that it has a place in the ring: a chain is the list of its buffers. One body for all kinds of queues.
 
 const TABLE_SIZE = 4;
 const POOL_CAPACITY = 14;
@@ -29,12 +28,51 @@ interface Chain {
 }
 
 const setups = fc.record({
-  size: fc.constantFrom(1, 2, 4, 8),
-  startIndex: fc.constantFrom(0, 0xfffc, 0xffff),
+  sizeIndex: fc.nat(3),
+  start: fc.constantFrom(0, 1, 2, 3, 4),
   windowBytesMax: fc.constantFrom(13, 64, 2 ** 20),
-  eventIndex: fc.boolean(),
 });
 type Setup = typeof setups extends fc.Arbitrary<infer T> ? T : never;
+
+/** What the places that one side shows the other are called in the ring's event words. */
+interface Places {
+  /** The place `distance` entries behind the start; entries are chains (split) or descriptors (packed). */
+  nameOf(distance: number): number;
+  /** Whether the device wants to hear of these places, from the words in the ring; so for the driver. */
+  deviceWants(places: readonly number[]): boolean;
+  driverWants(places: readonly number[]): boolean;
+}
+
+function splitPlaces(guest: GuestParts, startIndex: number, eventIndex: boolean): Places {
+  const words = (part: Uint8Array) => new Uint16Array(part.buffer, part.byteOffset, part.length / 2);
+  const driver = words(guest.parts.driver);
+  const device = words(guest.parts.device);
+  const wants = (part: Uint16Array, places: readonly number[]) =>
+    eventIndex ? places.includes(part[part.length - 1]) : places.length > 0 && part[0] === 0;
+  return {
+    nameOf: (distance) => (startIndex + distance) & 0xffff,
+    deviceWants: (places) => wants(device, places),
+    driverWants: (places) => wants(driver, places),
+  };
+}
+
+function packedPlaces(guest: GuestParts, startIndex: number): Places {
+  const { size } = guest;
+  const words = (part: Uint8Array) => new Uint16Array(part.buffer, part.byteOffset, 2);
+  const driver = words(guest.parts.driver);
+  const device = words(guest.parts.device);
+  const wants = ([place, flags]: Uint16Array, places: readonly number[]) =>
+    flags === 2 ? places.includes(place) : flags === 0 && places.length > 0;
+  return {
+    nameOf: (distance) => {
+      const index = (startIndex & 0x7fff) + distance;
+      const wrap = (startIndex >>> 15) ^ (Math.floor(index / size) & 1);
+      return (wrap << 15) | (index % size);
+    },
+    deviceWants: (places) => wants(device, places),
+    driverWants: (places) => wants(driver, places),
+  };
+}
 
 const buffers = fc.array(
   fc.record({
@@ -63,9 +101,12 @@ type Step = typeof steps extends fc.Arbitrary<(infer T)[]> ? T : never;
 
 class Bench {
   readonly setup: Setup;
-  readonly guest: GuestRing;
-  readonly driver: SplitDriverQueue;
-  readonly device: SplitDeviceQueue;
+  readonly kind: QueueKind;
+  readonly size: number;
+  readonly guest: GuestParts;
+  readonly places: Places;
+  readonly driver: DriverQueue;
+  readonly device: DeviceQueue;
   readonly pool: IovPool;
   readonly elements: Elements = new Elements(6);
   /** Elements that are pushed already, at the beginning of the list. */
@@ -77,29 +118,41 @@ class Bench {
   popped: Chain[] = [];
   pushed: Chain[] = [];
   used: Chain[] = [];
-  // Index of the next entry that each side will publish, and whether one sleeps until the other wakes it: it found
-  // nothing to do after it had asked to be woken.
-  availableIndex: number;
-  usedIndex: number;
+  // How many places each side has shown, and whether one sleeps until the other wakes it: it found nothing to do after
+  // it had asked to be woken.
+  shownByDriver = 0;
+  shownByDevice = 0;
   unaskedByDriver: number[] = [];
   unaskedByDevice: number[] = [];
   deviceSleeps = false;
   driverSleeps = false;
 
-  constructor(setup: Setup) {
-    const { size, startIndex, eventIndex } = setup;
+  constructor(kind: QueueKind, setup: Setup) {
+    const { format, eventIndex } = kind;
     this.setup = setup;
-    this.guest = guestRing({ size, dataBytes: 1024, windowBytesMax: setup.windowBytesMax });
-    const { ring, memory, bytes, windows } = this.guest;
-    const tablesAddress = this.guest.dataAddress;
-    const words = new Uint32Array(bytes.buffer, tablesAddress, size * TABLE_SIZE * 4);
-    const indirectTables = { words, guestAddress: tablesAddress, tableSize: TABLE_SIZE };
-    this.driver = new SplitDriverQueue({ ring, eventIndex, indirectTables, startIndex });
-    this.device = new SplitDeviceQueue({ ring, memory, eventIndex, indirect: true, startIndex });
-    this.pool = new IovPool(windows, POOL_CAPACITY);
+    this.kind = kind;
+    const packed = format.name === "packed";
+    const size = (packed ? [1, 3, 5, 8] : [1, 2, 4, 8])[setup.sizeIndex];
+    this.size = size;
+    this.guest = guestParts(format, { size, dataBytes: 1024, windowBytesMax: setup.windowBytesMax });
+    const wrap = setup.start % 2;
+    const place = (wrap << 15) | (setup.start % size);
+    const startIndex = packed ? ((place << 16) | place) >>> 0 : (0 - setup.start) & 0xffff;
+    this.places = packed ? packedPlaces(this.guest, place) : splitPlaces(this.guest, startIndex, eventIndex);
+    const { driver, device } = makeQueues(this.guest, kind, tablesIn(this.guest, TABLE_SIZE), startIndex);
+    this.driver = driver;
+    this.device = device;
+    this.pool = new IovPool(this.guest.windows, POOL_CAPACITY);
     this.free = size;
-    this.availableIndex = startIndex;
-    this.usedIndex = startIndex;
+  }
+
+  /** The places that a chain takes. */
+  placesOf(chain: Chain): number {
+    return this.kind.format.name === "packed" ? chain.cost : 1;
+  }
+
+  placesIn(chains: readonly Chain[]): number {
+    return chains.reduce((sum, chain) => sum + this.placesOf(chain), 0);
   }
 
   /** The entries of a chain, told from the addresses alone: cut at the multiples of the window size. */
@@ -123,8 +176,7 @@ class Bench {
       if (writable) chain.writable(address, length);
       else chain.readable(address, length);
     }
-    const { size } = this.setup;
-    if (sorted.length > size) return; // longer than any chain may be
+    if (sorted.length > this.size) return; // longer than any chain may be
     const cost = step.indirect ? 1 : sorted.length;
     const made: Chain = { head: 0, buffers: sorted, cost, written: 0 };
     if (this.entriesOf(made).length > POOL_CAPACITY) return; // would break the queue, as another test shows
@@ -142,14 +194,11 @@ class Bench {
     this.driver.publish();
     for (const chain of this.added.splice(0)) {
       this.available.push(chain);
-      this.unaskedByDriver.push(this.availableIndex);
-      this.availableIndex = (this.availableIndex + 1) & 0xffff;
+      for (let i = 0; i < this.placesOf(chain); i++)
+        this.unaskedByDriver.push(this.places.nameOf(this.shownByDriver++));
     }
     if (!ask) return;
-    const { used } = this.guest.ring;
-    const expected = this.setup.eventIndex
-      ? this.unaskedByDriver.includes(used[used.length - 1])
-      : this.unaskedByDriver.length > 0 && used[0] === 0;
+    const expected = this.places.deviceWants(this.unaskedByDriver);
     const kick = this.driver.needsKick();
     expect(kick).toBe(expected);
     if (this.deviceSleeps && this.available.length > 0) expect(kick).toBe(true); // no wake-up is lost
@@ -220,8 +269,9 @@ class Bench {
 
   push(count: number, written: number): void {
     for (const chain of this.popped.splice(0, Math.min(count, this.popped.length))) {
-      chain.written = written;
-      this.device.push(this.elements.head[this.pushedElements++], written);
+      const at = this.pushedElements++;
+      chain.written = Math.min(written, this.elements.inBytes[at]);
+      this.device.push(this.elements.head[at], chain.written);
       this.pushed.push(chain);
     }
     this.forgetPushed();
@@ -238,14 +288,11 @@ class Bench {
     this.device.publish();
     for (const chain of this.pushed.splice(0)) {
       this.used.push(chain);
-      this.unaskedByDevice.push(this.usedIndex);
-      this.usedIndex = (this.usedIndex + 1) & 0xffff;
+      for (let i = 0; i < this.placesOf(chain); i++)
+        this.unaskedByDevice.push(this.places.nameOf(this.shownByDevice++));
     }
     if (!ask) return;
-    const { available } = this.guest.ring;
-    const expected = this.setup.eventIndex
-      ? this.unaskedByDevice.includes(available[Available.ring + this.setup.size])
-      : this.unaskedByDevice.length > 0 && available[Available.flags] === 0;
+    const expected = this.places.driverWants(this.unaskedByDevice);
     const notify = this.device.needsNotification();
     expect(notify).toBe(expected);
     if (this.driverSleeps && this.used.length > 0) expect(notify).toBe(true);
@@ -299,16 +346,22 @@ class Bench {
     this.checkElements();
     expect([this.device.brokenReason, this.driver.brokenReason]).toEqual([0, 0]);
     expect(this.driver.freeCount).toBe(this.free);
-    expect(this.device.nextAvailable).toBe((this.availableIndex - this.available.length) & 0xffff);
+    const held = [...this.popped, ...this.pushed];
+    expect(this.device.heldDescriptors).toBe(held.reduce((sum, chain) => sum + chain.cost, 0));
+    const next = this.places.nameOf(this.shownByDriver - this.placesIn(this.available));
+    const base = this.kind.format.name === "packed" ? this.places.nameOf(this.shownByDevice) * 0x1_0000 + next : next;
+    expect(this.device.nextAvailable).toBe(base);
   }
 }
 
-test("any interleaving of driver and device moves chains as arrays would, and loses no wake-up", () => {
-  fc.assert(
-    fc.property(setups, steps, (setup, list) => {
-      const bench = new Bench(setup);
-      for (const step of list) bench.run(step);
-    }),
-    { numRuns: 1000 },
-  );
-});
+for (const kind of QUEUE_KINDS) {
+  test(`${describeKind(kind)}: any interleaving moves chains as arrays would, and loses no wake-up`, () => {
+    fc.assert(
+      fc.property(setups, steps, (setup, list) => {
+        const bench = new Bench(kind, setup);
+        for (const step of list) bench.run(step);
+      }),
+      { numRuns: 600 },
+    );
+  });
+}

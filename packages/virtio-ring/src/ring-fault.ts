@@ -1,7 +1,7 @@
 /** What was wrong with a ring; the queue that found it is broken until it is replaced. */
 export const RingFault = {
   none: 0,
-  /** The other side's index moved back, or ahead by more than the ring can hold. */
+  /** The other side's index moved back, or ahead by more than the ring can hold; made available what it does not have. */
   indexJump: 1,
   /** The available ring names a descriptor that the table does not have. */
   headOutOfRange: 2,
@@ -29,6 +29,8 @@ export const RingFault = {
   indirectUnmapped: 13,
   /** Seen by a driver: the used ring names a buffer that is not the device's. */
   usedUnknown: 14,
+  /** A chain of a packed ring goes on in a descriptor that is not available. */
+  nextNotAvailable: 15,
 } as const;
 
 const DESCRIPTIONS: readonly string[] = [
@@ -47,6 +49,7 @@ const DESCRIPTIONS: readonly string[] = [
   "an indirect table of a wrong length",
   "an indirect table outside guest memory",
   "the used ring names a buffer that the device does not have",
+  "a descriptor chain goes on in a descriptor that is not available",
 ];
 
 /** A {@link RingFault} in words, for a log. */

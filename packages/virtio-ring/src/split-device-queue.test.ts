@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
 import { IovPool } from "@passt-ts/iov/iov";
+import { DescriptorFlag } from "./descriptor.ts";
 import { type DeviceQueue, PopResult } from "./device-queue.ts";
 import { Elements } from "./elements.ts";
 import { SplitDeviceQueue, type SplitDeviceQueueOptions } from "./split-device-queue.ts";
-import { Available, DescriptorFlag, type SplitRing, Used } from "./split-ring.ts";
+import { Available, type SplitRing, Used } from "./split-ring.ts";
 import { type GuestRing, type GuestRingOptions, guestRing } from "./testing/guest-ring.ts";
 
 const { next: NEXT, write: WRITE, indirect: INDIRECT } = DescriptorFlag;
@@ -21,6 +22,7 @@ function setup(options: Partial<GuestRingOptions & SplitDeviceQueueOptions> = {}
     memory: guest.memory,
     eventIndex: options.eventIndex ?? false,
     indirect: options.indirect ?? true,
+    inOrder: options.inOrder ?? false,
     startIndex: options.startIndex ?? 0,
   });
   return { ...guest, queue, pool: new IovPool(guest.windows, poolCapacity), elements: new Elements(8) };
@@ -241,6 +243,33 @@ test("pushed chains are in the used ring at once and visible when published", ()
   expect([...ring.usedElements]).toEqual([1, 0, 0, 0, 0, 0, 2, 72]);
   queue.publish();
   expect(ring.used[Used.index]).toBe(1);
+});
+
+test("in order, one used element stands for chains that take nothing, and those with room have their own", () => {
+  const { queue, ring, elements, pool } = setup({ size: 8, inOrder: true, startIndex: 0xffff });
+  ring.available[Available.index] = 0xffff;
+  for (let i = 0; i < 6; i++) describe(ring, i, 1000, 9, i === 2 || i === 3 ? WRITE : 0);
+  makeAvailable(ring, 0, 1, 2, 3, 4, 5);
+  while (queue.pop(elements, pool) >= 0);
+  for (let i = 0; i < 5; i++) queue.push(i, i === 2 ? 9 : i === 3 ? 4 : 0);
+  queue.publish();
+  expect(ring.used[Used.index]).toBe(4);
+  const element = (slot: number) => [...ring.usedElements.subarray(slot * 2, slot * 2 + 2)];
+  expect([element(7), element(0), element(1)]).toEqual([
+    [2, 9],
+    [0, 0], // skipped
+    [0, 0], // skipped
+  ]);
+  expect([element(2), element(3)]).toEqual([
+    [3, 4],
+    [4, 0],
+  ]);
+  queue.push(5, 0); // the batch before was published
+  queue.publish();
+  expect([element(3), element(4)]).toEqual([
+    [4, 0],
+    [5, 0],
+  ]);
 });
 
 /** Makes `count` chains available, pops and pushes them, publishes. */

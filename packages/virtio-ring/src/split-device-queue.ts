@@ -1,11 +1,13 @@
-import { type GuestMemory, Translation } from "@passt-ts/guest-memory/guest-memory";
+import type { GuestMemory } from "@passt-ts/guest-memory/guest-memory";
 import type { IovPool } from "@passt-ts/iov/iov";
+import { ChainBuffers } from "./chain-buffers.ts";
+import { DescriptorFlag } from "./descriptor.ts";
 import { type DeviceQueue, PopResult } from "./device-queue.ts";
 import type { Elements } from "./elements.ts";
 import { passedEvent } from "./event-index.ts";
-import { IndirectTable } from "./indirect-table.ts";
+import { HeldChains } from "./held-chains.ts";
 import { RingFault } from "./ring-fault.ts";
-import { Available, DescriptorFlag, NO_INTERRUPT, NO_NOTIFY, type SplitRing, Used } from "./split-ring.ts";
+import { Available, NO_INTERRUPT, NO_NOTIFY, type SplitRing, Used } from "./split-ring.ts";
 
 // Trust: descriptors and the available ring are written by the guest, at any time, also while they are read here. Each
 // word is read once and checked as read; what a guest writes can break its own queue (a RingFault), and every loop that
@@ -20,6 +22,8 @@ export interface SplitDeviceQueueOptions {
   readonly eventIndex: boolean;
   /** VIRTIO_F_INDIRECT_DESC was negotiated. */
   readonly indirect: boolean;
+  /** VIRTIO_F_IN_ORDER was negotiated: one used element may stand for a batch. Default false. */
+  readonly inOrder?: boolean;
   /** Where the queue goes on: the next available index, and, as no chain is held across a stop, the next used one. */
   readonly startIndex: number;
 }
@@ -27,12 +31,9 @@ export interface SplitDeviceQueueOptions {
 /** What the driver was last told about kicks; `unknown` until the first word, as a predecessor may have left any. */
 const Kicks = { unknown: 0, suppressed: 1, allowed: 2 } as const;
 
-/** The longest chain in bytes (virtio 1.3, 2.7.5). */
-const CHAIN_BYTES_MAX = 0x1_0000_0000;
-
 /**
  * The device's side of a split virtqueue (virtio 1.3, 2.7): direct and indirect chains, both ways of suppressing
- * notifications.
+ * notifications, batches in order.
  *
  * Making one writes nothing to the ring: its owner says {@link SplitDeviceQueue.allowKicks} or
  * {@link SplitDeviceQueue.suppressKicks} first. A buffer of no bytes, which the specification neither allows nor
@@ -45,11 +46,12 @@ export class SplitDeviceQueue implements DeviceQueue {
   readonly #available: Uint16Array;
   readonly #used: Uint16Array;
   readonly #usedElements: Uint32Array;
-  readonly #memory: GuestMemory;
   readonly #mask: number;
   readonly #eventIndex: boolean;
   readonly #indirectAllowed: boolean;
-  readonly #table: IndirectTable;
+  readonly #inOrder: boolean;
+  readonly #buffers: ChainBuffers;
+  readonly #held: HeldChains;
   // Free-running 16-bit indexes: what the driver had published when we last looked, what we pop next, what we fill
   // next, and what we have published. seen >= next >= filled >= published.
   #seen: number;
@@ -59,11 +61,10 @@ export class SplitDeviceQueue implements DeviceQueue {
   // Chains published since needsNotification was last asked: a count, so that no number of them looks like none.
   #unsignalled = 0;
   #kicks: number = Kicks.unknown;
-  // Sums over the chain being popped.
-  #outCount = 0;
-  #inCount = 0;
-  #outBytes = 0;
-  #inBytes = 0;
+  // Descriptors of the ring in the chain popped last.
+  #walked = 0;
+  // Where the used element of the batch begins that the next chain may join; -1: none.
+  #openBatch = -1;
 
   constructor(options: SplitDeviceQueueOptions) {
     const { ring, memory } = options;
@@ -72,11 +73,12 @@ export class SplitDeviceQueue implements DeviceQueue {
     this.#available = ring.available;
     this.#used = ring.used;
     this.#usedElements = ring.usedElements;
-    this.#memory = memory;
     this.#mask = ring.size - 1;
     this.#eventIndex = options.eventIndex;
     this.#indirectAllowed = options.indirect;
-    this.#table = new IndirectTable(memory);
+    this.#inOrder = options.inOrder ?? false;
+    this.#buffers = new ChainBuffers(memory);
+    this.#held = new HeldChains(ring.size);
     const start = options.startIndex & 0xffff;
     this.#seen = start;
     this.#next = start;
@@ -86,6 +88,10 @@ export class SplitDeviceQueue implements DeviceQueue {
 
   get nextAvailable(): number {
     return this.#next;
+  }
+
+  get heldDescriptors(): number {
+    return this.#held.descriptors;
   }
 
   pending(): number {
@@ -117,10 +123,7 @@ export class SplitDeviceQueue implements DeviceQueue {
     if (at === elements.capacity) return PopResult.poolFull;
     const mark = pool.count;
     const head = this.#available[Available.ring + (this.#next & this.#mask)];
-    this.#outCount = 0;
-    this.#inCount = 0;
-    this.#outBytes = 0;
-    this.#inBytes = 0;
+    this.#buffers.clear();
     const result = head < this.size ? this.#walk(head, pool) : RingFault.headOutOfRange;
     if (result !== RingFault.none) {
       pool.truncate(mark);
@@ -128,34 +131,28 @@ export class SplitDeviceQueue implements DeviceQueue {
       this.#break(result === PopResult.poolFull ? RingFault.tooManyEntries : result);
       return PopResult.broken;
     }
-    elements.pool = pool;
-    elements.head[at] = head;
-    elements.firstEntry[at] = mark;
-    elements.outCount[at] = this.#outCount;
-    elements.inCount[at] = this.#inCount;
-    elements.outBytes[at] = this.#outBytes;
-    elements.inBytes[at] = this.#inBytes;
-    elements.count = at + 1;
     this.#next = (this.#next + 1) & 0xffff;
-    return at;
+    this.#held.add(this.#walked, this.#buffers.inBytes > 0);
+    return this.#buffers.store(elements, head, pool, mark);
   }
 
   /** Appends the buffers of the chain at `head`: 0, a fault, or {@link PopResult.poolFull}. */
   #walk(head: number, pool: IovPool): number {
     const descriptors = this.#descriptors;
     let word = head * 4;
-    for (let left = this.size; left > 0; left--) {
+    for (let walked = 1; walked <= this.size; walked++) {
       const addressLow = descriptors[word];
       const addressHigh = descriptors[word + 1];
       const lengthBytes = descriptors[word + 2];
       const flagsAndNext = descriptors[word + 3];
+      this.#walked = walked;
       if ((flagsAndNext & DescriptorFlag.indirect) !== 0) {
         if (!this.#indirectAllowed) return RingFault.indirectNotNegotiated;
         if ((flagsAndNext & DescriptorFlag.next) !== 0) return RingFault.indirectWithNext;
-        const fault = this.#table.open(addressHigh, addressLow, lengthBytes);
-        return fault === RingFault.none ? this.#walkTable(left, pool) : fault;
+        const left = this.size - walked + 1;
+        return this.#buffers.addLinkedTable(addressHigh, addressLow, lengthBytes, left, pool);
       }
-      const result = this.#add(addressHigh, addressLow, lengthBytes, flagsAndNext, pool);
+      const result = this.#buffers.add(addressHigh, addressLow, lengthBytes, flagsAndNext, pool);
       if (result !== RingFault.none) return result;
       if ((flagsAndNext & DescriptorFlag.next) === 0) return RingFault.none;
       const next = flagsAndNext >>> 16;
@@ -165,57 +162,25 @@ export class SplitDeviceQueue implements DeviceQueue {
     return RingFault.chainTooLong;
   }
 
-  /** The same for the open indirect table, at most `left` descriptors of it. */
-  #walkTable(left: number, pool: IovPool): number {
-    const table = this.#table;
-    let index = 0;
-    for (; left > 0; left--) {
-      if (index >= table.size) return RingFault.nextOutOfRange;
-      table.read(index);
-      const flagsAndNext = table.flagsAndNext;
-      if ((flagsAndNext & DescriptorFlag.indirect) !== 0) return RingFault.indirectNested;
-      const result = this.#add(table.addressHigh, table.addressLow, table.lengthBytes, flagsAndNext, pool);
-      if (result !== RingFault.none) return result;
-      if ((flagsAndNext & DescriptorFlag.next) === 0) return RingFault.none;
-      index = flagsAndNext >>> 16;
-    }
-    return RingFault.chainTooLong;
-  }
-
-  /** Appends one buffer. */
-  #add(addressHigh: number, addressLow: number, lengthBytes: number, flags: number, pool: IovPool): number {
-    if (lengthBytes === 0) return RingFault.none;
-    const before = pool.count;
-    if ((flags & DescriptorFlag.write) !== 0) this.#inBytes += lengthBytes;
-    else if (this.#inBytes > 0) return RingFault.readableAfterWritable;
-    else this.#outBytes += lengthBytes;
-    if (this.#outBytes + this.#inBytes > CHAIN_BYTES_MAX) return RingFault.chainTooLarge;
-    const result = this.#memory.translate(addressHigh, addressLow, lengthBytes, pool);
-    if (result === Translation.unmapped) return RingFault.unmapped;
-    if (result === Translation.poolFull) return PopResult.poolFull;
-    if ((flags & DescriptorFlag.write) !== 0) this.#inCount += pool.count - before;
-    else this.#outCount += pool.count - before;
-    return RingFault.none;
-  }
-
   unpop(elements: Elements, count: number): void {
     const first = elements.count - count;
-    if (count < 0 || first < 0 || count > ((this.#next - this.#filled) & 0xffff)) {
-      throw new RangeError(`cannot take back ${count} chains`);
-    }
+    if (count < 0 || first < 0 || count > this.#held.count) throw new RangeError(`cannot take back ${count} chains`);
     if (count === 0) return;
     elements.pool?.truncate(elements.firstEntry[first]);
     elements.count = first;
     this.#next = (this.#next - count) & 0xffff;
+    for (let i = 0; i < count; i++) this.#held.dropNewest();
     // A queue that broke in between goes on popping nothing.
     if (this.brokenReason !== RingFault.none) this.#seen = this.#next;
   }
 
   push(head: number, writtenBytes: number): void {
-    const word = (this.#filled & this.#mask) * 2;
-    this.#usedElements[word] = head;
-    this.#usedElements[word + 1] = writtenBytes;
+    this.#held.takeOldest();
+    const at = this.#openBatch < 0 ? this.#filled & this.#mask : this.#openBatch;
+    this.#usedElements[at * 2] = head;
+    this.#usedElements[at * 2 + 1] = writtenBytes;
     this.#filled = (this.#filled + 1) & 0xffff;
+    this.#openBatch = this.#inOrder && !this.#held.writable ? at : -1;
   }
 
   publish(): void {
@@ -223,6 +188,8 @@ export class SplitDeviceQueue implements DeviceQueue {
     if (count === 0) return;
     this.#published = this.#filled;
     this.#unsignalled += count;
+    this.#openBatch = -1;
+    this.#held.release();
     Atomics.store(this.#used, Used.index, this.#filled);
   }
 

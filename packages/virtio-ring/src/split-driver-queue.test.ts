@@ -12,11 +12,11 @@ interface Setup {
   readonly tables: Uint32Array;
 }
 
-function setup(eventIndex = false, startIndex = 0): Setup {
+function setup(eventIndex = false, startIndex = 0, inOrder = false): Setup {
   const { ring } = guestRing({ size: 4 });
   const tables = new Uint32Array(4 * 3 * 4);
   const indirectTables = { words: tables, guestAddress: 0x5_0000_0000, tableSize: 3 };
-  return { ring, tables, queue: new SplitDriverQueue({ ring, eventIndex, indirectTables, startIndex }) };
+  return { ring, tables, queue: new SplitDriverQueue({ ring, eventIndex, indirectTables, startIndex, inOrder }) };
 }
 
 /** Plays the device: uses the chain at `head`. */
@@ -78,6 +78,39 @@ test("reaped chains free their descriptors, whatever the order", () => {
   expect(queue.reap()).toBe(PopResult.empty);
   const four = new DescriptorChain(4).readable(0, 1).readable(0, 1).readable(0, 1).readable(0, 1);
   expect(queue.add(four)).toBeGreaterThanOrEqual(0);
+});
+
+test("in order, descriptors go round the table, and one used element returns all chains up to its own", () => {
+  const { ring, queue } = setup(false, 0xffff, true);
+  const readable = new DescriptorChain(1).readable(0x1000, 7);
+  const writable = new DescriptorChain(2).writable(0x1000, 100).writable(0x2000, 50);
+  expect([queue.add(readable), queue.add(writable), queue.add(readable), queue.add(readable)]).toEqual([0, 1, 3, -1]);
+  queue.publish();
+  // The device skips to the third chain: one element, three chains.
+  ring.usedElements.set([3, 0], (0xffff % 4) * 2);
+  ring.used[Used.index] = 2;
+  expect([queue.reap(), queue.reapedBytes]).toEqual([0, 0]);
+  expect(queue.allowNotifications()).toBe(true);
+  expect([queue.reap(), queue.reapedBytes]).toEqual([1, 150]); // used completely
+  expect([queue.reap(), queue.reapedBytes]).toEqual([3, 0]);
+  expect([queue.reap(), queue.freeCount]).toEqual([PopResult.empty, 4]);
+  expect(queue.add(writable)).toBe(0);
+  expect(queue.add(new DescriptorChain(2).readable(1, 1).readable(2, 2))).toBe(2);
+  queue.publish();
+  expect(ring.descriptors[11] >>> 16).toBe(3);
+  // The next batch has its element where its first chain stands in the available ring.
+  ring.usedElements.set([0, 33], 2 * 2);
+  ring.used[Used.index] = 3;
+  expect([queue.reap(), queue.reapedBytes]).toEqual([0, 33]);
+});
+
+test("in order, an element that names a chain which the index does not cover breaks the queue", () => {
+  const { ring, queue } = setup(false, 0, true);
+  for (let i = 0; i < 3; i++) queue.add(new DescriptorChain(1).readable(0, 1));
+  queue.publish();
+  ring.usedElements.set([2, 0]);
+  ring.used[Used.index] = 2;
+  expect([queue.reap(), queue.brokenReason]).toEqual([PopResult.broken, RingFault.usedUnknown]);
 });
 
 test("a device that returns what it does not have breaks the queue", () => {

@@ -1,27 +1,21 @@
+import { DescriptorFlag, writeDescriptor } from "./descriptor.ts";
 import type { DescriptorChain } from "./descriptor-chain.ts";
 import { PopResult } from "./device-queue.ts";
+import { checkIndirectTables, type DriverQueue, type IndirectTables } from "./driver-queue.ts";
 import { passedEvent } from "./event-index.ts";
 import { RingFault } from "./ring-fault.ts";
-import { Available, DescriptorFlag, NO_INTERRUPT, NO_NOTIFY, type SplitRing, Used } from "./split-ring.ts";
+import { Available, NO_INTERRUPT, NO_NOTIFY, type SplitRing, Used } from "./split-ring.ts";
 
 // Trust: the used ring is written by the device. It is believed no more than a driver is: an id that the device does
 // not hold, or an index that jumps, breaks the queue.
-
-/** Memory for the indirect tables of a driver: one table for each descriptor of the ring. */
-export interface IndirectTables {
-  /** At least `size * tableSize * 4` words. */
-  readonly words: Uint32Array;
-  /** Guest address of the first word; a multiple of 16, below 2^53. */
-  readonly guestAddress: number;
-  /** Descriptors in each table. */
-  readonly tableSize: number;
-}
 
 /** What a {@link SplitDriverQueue} is made of. */
 export interface SplitDriverQueueOptions {
   readonly ring: SplitRing;
   /** VIRTIO_F_EVENT_IDX was negotiated. */
   readonly eventIndex: boolean;
+  /** VIRTIO_F_IN_ORDER was negotiated: descriptors go round the table, and one used element may stand for a batch. */
+  readonly inOrder?: boolean;
   /** Where indirect tables go, when VIRTIO_F_INDIRECT_DESC was negotiated; else null. */
   readonly indirectTables: IndirectTables | null;
   /** Where both indexes begin: 0 in a new ring, another number in tests of the wrap. */
@@ -33,19 +27,21 @@ export interface SplitDriverQueueOptions {
  *
  * Making one writes both of the driver's ring indexes and leaves notifications allowed.
  */
-export class SplitDriverQueue {
+export class SplitDriverQueue implements DriverQueue {
   readonly size: number;
-  /** A number of {@link RingFault}. */
   brokenReason: number = RingFault.none;
-  /** Bytes that the device wrote to the chain reaped last, as it says. */
   reapedBytes = 0;
   readonly #ring: SplitRing;
   readonly #mask: number;
   readonly #eventIndex: boolean;
+  readonly #inOrder: boolean;
   readonly #tables: IndirectTables | null;
   // The free list and the length of each chain live here, where the device cannot write.
   readonly #nextFree: Uint16Array;
   readonly #chainLength: Uint16Array;
+  readonly #writableBytes: Float64Array;
+  /** The heads as they were made available, by slot of the available ring. */
+  readonly #order: Uint16Array;
   #firstFree = 0;
   #freeCount: number;
   // Free-running 16-bit indexes: entries filled, entries published, used elements seen, used elements reaped.
@@ -54,21 +50,26 @@ export class SplitDriverQueue {
   #seen: number;
   #reaped: number;
   #unkicked = 0;
+  // Chains left of the batch that the device returned last, the head of the last of them, and what was written to it.
+  #batchLeft = 0;
+  #batchHead = 0;
+  #batchBytes = 0;
 
   /** @throws RangeError when the indirect tables are too small for the ring. */
   constructor(options: SplitDriverQueueOptions) {
     const { ring, indirectTables } = options;
-    if (indirectTables !== null && indirectTables.words.length < ring.size * indirectTables.tableSize * 4) {
-      throw new RangeError(`${indirectTables.words.length} words for ${ring.size} indirect tables`);
-    }
+    checkIndirectTables(indirectTables, ring.size);
     this.#ring = ring;
     this.size = ring.size;
     this.#mask = ring.size - 1;
     this.#eventIndex = options.eventIndex;
+    this.#inOrder = options.inOrder ?? false;
     this.#tables = indirectTables;
     this.#nextFree = new Uint16Array(ring.size);
-    for (let i = 0; i < ring.size; i++) this.#nextFree[i] = i + 1;
+    for (let i = 0; i < ring.size; i++) this.#nextFree[i] = (i + 1) % ring.size;
     this.#chainLength = new Uint16Array(ring.size);
+    this.#writableBytes = new Float64Array(ring.size);
+    this.#order = new Uint16Array(ring.size);
     this.#freeCount = ring.size;
     const start = options.startIndex & 0xffff;
     this.#filled = start;
@@ -82,12 +83,10 @@ export class SplitDriverQueue {
     Atomics.store(ring.available, Available.index, start);
   }
 
-  /** Free descriptors. */
   get freeCount(): number {
     return this.#freeCount;
   }
 
-  /** Adds a chain in descriptors of the ring, unpublished. Returns its head, or -1 when they are too few. */
   add(chain: DescriptorChain): number {
     const { count } = chain;
     if (count === 0 || count > this.#freeCount) return -1;
@@ -107,11 +106,10 @@ export class SplitDriverQueue {
       );
       at = next;
     }
-    this.#take(head, count, at);
+    this.#take(head, count, at, chain);
     return head;
   }
 
-  /** Adds a chain in an indirect table, unpublished. Returns its head, or -1 when there is no descriptor or table. */
   addIndirect(chain: DescriptorChain): number {
     const tables = this.#tables;
     const { count } = chain;
@@ -133,11 +131,15 @@ export class SplitDriverQueue {
     const address = tables.guestAddress + first * 16;
     const high = Math.floor(address / 0x1_0000_0000);
     writeDescriptor(this.#ring.descriptors, head, high, address, count * 16, DescriptorFlag.indirect);
-    this.#take(head, 1, this.#nextFree[head]);
+    this.#take(head, 1, this.#nextFree[head], chain);
     return head;
   }
 
-  #take(head: number, count: number, nextFree: number): void {
+  #take(head: number, count: number, nextFree: number, chain: DescriptorChain): void {
+    let writableBytes = 0;
+    for (let i = chain.readableCount; i < chain.count; i++) writableBytes += chain.lengthBytes[i];
+    this.#writableBytes[head] = writableBytes;
+    this.#order[this.#filled & this.#mask] = head;
     this.#firstFree = nextFree;
     this.#freeCount -= count;
     this.#chainLength[head] = count;
@@ -145,14 +147,12 @@ export class SplitDriverQueue {
     this.#filled = (this.#filled + 1) & 0xffff;
   }
 
-  /** Shows the device all chains added so far, at once. */
   publish(): void {
     this.#unkicked += (this.#filled - this.#published) & 0xffff;
     this.#published = this.#filled;
     Atomics.store(this.#ring.available, Available.index, this.#filled);
   }
 
-  /** Says whether the device wants a kick for what was published since this was last asked. */
   needsKick(): boolean {
     const unkicked = this.#unkicked;
     if (unkicked === 0) return false;
@@ -164,34 +164,54 @@ export class SplitDriverQueue {
     return unkicked > 0xffff || passedEvent(event, this.#published, this.#published - unkicked);
   }
 
-  /**
-   * Takes back the next chain that the device has used and frees its descriptors. Returns its head, with
-   * {@link SplitDriverQueue.reapedBytes}; or {@link PopResult.empty} or {@link PopResult.broken}.
-   */
   reap(): number {
     if (this.#seen === this.#reaped) {
       this.#look();
       if (this.brokenReason !== RingFault.none) return PopResult.broken;
       if (this.#seen === this.#reaped) return PopResult.empty;
     }
+    if (this.#batchLeft === 0 && !this.#readUsed()) return PopResult.broken;
+    this.#batchLeft--;
+    const head = this.#inOrder ? this.#order[this.#reaped & this.#mask] : this.#batchHead;
+    this.reapedBytes = this.#batchLeft > 0 ? this.#writableBytes[head] : this.#batchBytes;
+    this.#forget(head);
+    return head;
+  }
+
+  /** Reads the next used element, which returns one chain, or in order a batch; false when it is a wrong one. */
+  #readUsed(): boolean {
     const word = (this.#reaped & this.#mask) * 2;
     const head = this.#ring.usedElements[word];
     const writtenBytes = this.#ring.usedElements[word + 1];
-    const count = head < this.size ? this.#chainLength[head] : 0;
-    if (count === 0) {
-      this.#break(RingFault.usedUnknown);
-      return PopResult.broken;
+    let chains = head < this.size && this.#chainLength[head] > 0 ? 1 : 0;
+    if (chains > 0 && this.#inOrder) {
+      const visible = (this.#seen - this.#reaped) & 0xffff;
+      while (chains <= visible && this.#order[(this.#reaped + chains - 1) & this.#mask] !== head) chains++;
+      if (chains > visible) chains = 0;
     }
-    this.reapedBytes = writtenBytes;
+    if (chains === 0) {
+      this.#break(RingFault.usedUnknown);
+      return false;
+    }
+    this.#batchLeft = chains;
+    this.#batchHead = head;
+    this.#batchBytes = writtenBytes;
+    return true;
+  }
+
+  /** Frees a chain. */
+  #forget(head: number): void {
+    const count = this.#chainLength[head];
     this.#chainLength[head] = 0;
+    this.#freeCount += count;
+    this.#reaped = (this.#reaped + 1) & 0xffff;
+    // In order the free descriptors are those between the newest chain and the oldest, linked as they always were.
+    if (this.#inOrder) return;
     // The chain's own links in the free list are still what they were when it was taken.
     let last = head;
     for (let i = 1; i < count; i++) last = this.#nextFree[last];
     this.#nextFree[last] = this.#firstFree;
     this.#firstFree = head;
-    this.#freeCount += count;
-    this.#reaped = (this.#reaped + 1) & 0xffff;
-    return head;
   }
 
   #look(): void {
@@ -207,15 +227,10 @@ export class SplitDriverQueue {
     this.#seen = this.#reaped;
   }
 
-  /** Asks the device for no used buffer notifications for now; it may send some all the same. */
   suppressNotifications(): void {
     if (!this.#eventIndex) Atomics.store(this.#ring.available, Available.flags, NO_INTERRUPT);
   }
 
-  /**
-   * Asks the device for a notification when it uses the chain that is `after` chains behind the next one. Returns true
-   * when used chains wait to be reaped already: for those no notification may come.
-   */
   allowNotifications(after = 0): boolean {
     const { available } = this.#ring;
     if (this.#eventIndex) Atomics.store(available, Available.ring + this.size, this.#reaped + after);
@@ -224,19 +239,4 @@ export class SplitDriverQueue {
     this.#look();
     return this.#seen !== this.#reaped;
   }
-}
-
-function writeDescriptor(
-  words: Uint32Array,
-  index: number,
-  addressHigh: number,
-  addressLow: number,
-  lengthBytes: number,
-  flagsAndNext: number,
-): void {
-  const word = index * 4;
-  words[word] = addressLow;
-  words[word + 1] = addressHigh;
-  words[word + 2] = lengthBytes;
-  words[word + 3] = flagsAndNext;
 }

@@ -1,11 +1,4 @@
-/** Bits of a descriptor's flags (virtio 1.3, 2.7.5). */
-export const DescriptorFlag = { next: 1, write: 2, indirect: 4 } as const;
-
-/** Bytes of one descriptor. */
-export const DESCRIPTOR_BYTES = 16;
-
-/** The largest queue (virtio 1.3, 2.7). */
-export const QUEUE_SIZE_MAX = 32768;
+import { DESCRIPTOR_BYTES, QUEUE_SIZE_MAX } from "./descriptor.ts";
 
 /** The available ring's words of 16 bits before its entries; `used_event` follows the entries. */
 export const Available = { flags: 0, index: 1, ring: 2 } as const;

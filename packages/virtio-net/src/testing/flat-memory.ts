@@ -1,8 +1,8 @@
 import type { IovPool } from "@passt-ts/iov/iov";
 import type { WindowTable } from "@passt-ts/iov/windows";
-import type { SplitDeviceQueueOptions } from "@passt-ts/virtio-ring/split-device-queue";
+import type { DeviceQueueOptions } from "@passt-ts/virtio-ring/ring-format";
 
-type QueueMemory = SplitDeviceQueueOptions["memory"];
+type QueueMemory = DeviceQueueOptions["memory"];
 
 /**
  * Guest memory for tests and examples: one window, in which a guest address is the offset.

@@ -1,12 +1,9 @@
 import { DescriptorChain } from "@passt-ts/virtio-ring/descriptor-chain";
-import { SplitDriverQueue } from "@passt-ts/virtio-ring/split-driver-queue";
-import {
-  availableRingBytes,
-  descriptorTableBytes,
-  type SplitRing,
-  splitRing,
-  usedRingBytes,
-} from "@passt-ts/virtio-ring/split-ring";
+import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
+import type { DriverQueue, IndirectTables } from "@passt-ts/virtio-ring/driver-queue";
+import { type DeviceQueueOptions, type RingParts, splitFormat } from "@passt-ts/virtio-ring/ring-format";
+import { type SplitRing, splitRing } from "@passt-ts/virtio-ring/split-ring";
+import { makeDriverQueue, type QueueKind } from "@passt-ts/virtio-ring/testing/queues";
 
 /** What every byte of a buffer holds until the device writes it. */
 export const POISON = 0xa5;
@@ -26,7 +23,13 @@ export interface NetDriverOptions {
   readonly headerLength?: number;
   /** VIRTIO_NET_F_MRG_RXBUF was negotiated. Default true. */
   readonly mergeable?: boolean;
+  /** Format of the ring. Default: split. */
+  readonly format?: QueueKind["format"];
   readonly eventIndex?: boolean;
+  readonly inOrder?: boolean;
+  /** Each chain goes in an indirect table of this many descriptors. Default: none does. */
+  readonly tableSize?: number;
+  /** Default: that of a new ring. */
   readonly startIndex?: number;
 }
 
@@ -51,12 +54,16 @@ interface Posted {
  * The driver's side of one network queue, for tests: it lays frames and buffers out in descriptors as it is told.
  */
 export class NetDriver {
-  readonly ring: SplitRing;
-  readonly queue: SplitDriverQueue;
+  readonly kind: QueueKind;
+  readonly queue: DriverQueue;
   readonly headerLength: number;
   readonly mergeable: boolean;
   readonly #memory: Uint8Array;
   readonly #guestAddress: number;
+  readonly #size: number;
+  readonly #parts: RingParts;
+  readonly #startIndex: number;
+  readonly #tables: IndirectTables | null;
   readonly #chain: DescriptorChain;
   readonly #posted = new Map<number, Posted>();
   readonly #free = new Map<number, number[]>();
@@ -68,18 +75,47 @@ export class NetDriver {
     this.#guestAddress = options.guestAddress ?? 0;
     this.headerLength = options.headerLength ?? 12;
     this.mergeable = options.mergeable ?? true;
-    const table = options.at ?? 0;
-    const available = table + descriptorTableBytes(size);
-    const used = (available + availableRingBytes(size) + 3) & ~3;
-    this.#top = (used + usedRingBytes(size) + 15) & ~15;
-    this.ring = splitRing(size, memory.subarray(table), memory.subarray(available), memory.subarray(used));
-    this.queue = new SplitDriverQueue({
-      ring: this.ring,
-      eventIndex: options.eventIndex ?? false,
-      indirectTables: null,
-      startIndex: options.startIndex ?? 0,
-    });
+    const { format = splitFormat, eventIndex = false, inOrder = false } = options;
+    this.kind = { format, eventIndex, inOrder };
+    this.#size = size;
+    this.#startIndex = options.startIndex ?? format.newRingBase;
+    const descriptors = options.at ?? 0;
+    const driver = descriptors + format.descriptorBytes(size);
+    const device = (driver + format.driverBytes(size) + 3) & ~3;
+    this.#top = (device + format.deviceBytes(size) + 15) & ~15;
+    this.#parts = {
+      descriptors: memory.subarray(descriptors),
+      driver: memory.subarray(driver),
+      device: memory.subarray(device),
+    };
+    this.#tables = this.#makeTables(options.tableSize ?? 0);
+    const rest = { eventIndex, inOrder, indirectTables: this.#tables, startIndex: this.#startIndex };
+    this.queue = makeDriverQueue(format, size, this.#parts, rest);
     this.#chain = new DescriptorChain(size);
+  }
+
+  #makeTables(tableSize: number): IndirectTables | null {
+    if (tableSize === 0) return null;
+    const words = this.#size * tableSize * 4;
+    const at = this.#top;
+    this.#top += words * 4;
+    const { buffer, byteOffset } = this.#memory;
+    return { words: new Uint32Array(buffer, byteOffset + at, words), guestAddress: this.#guestAddress + at, tableSize };
+  }
+
+  /** Makes the device's side of the queue, from its beginning. */
+  deviceQueue(memory: DeviceQueueOptions["memory"]): DeviceQueue {
+    const { format, eventIndex, inOrder } = this.kind;
+    const indirect = this.#tables !== null;
+    const startIndex = this.#startIndex;
+    return format.deviceQueue(this.#size, this.#parts, { memory, eventIndex, indirect, inOrder, startIndex });
+  }
+
+  /** The ring, which must be a split one: for tests that look at its words. */
+  get ring(): SplitRing {
+    const { descriptors, driver, device } = this.#parts;
+    if (this.kind.format !== splitFormat) throw new Error("not a split ring");
+    return splitRing(this.#size, descriptors, driver, device);
   }
 
   /**
@@ -191,7 +227,7 @@ export class NetDriver {
       if (index++ < readable) chain.readable(this.#guestAddress + at, size);
       else chain.writable(this.#guestAddress + at, size);
     });
-    const head = this.queue.add(chain);
+    const head = this.#tables === null ? this.queue.add(chain) : this.queue.addIndirect(chain);
     if (head < 0) throw new RangeError("the ring is full");
     this.#posted.set(head, posted);
     this.queue.publish();

@@ -1,7 +1,8 @@
 import { Iov } from "@passt-ts/iov/iov";
 import { scatter } from "@passt-ts/iov/memcopy";
 import { WindowTable } from "@passt-ts/iov/windows";
-import { SplitDeviceQueue } from "@passt-ts/virtio-ring/split-device-queue";
+import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
+import type { QueueKind } from "@passt-ts/virtio-ring/testing/queues";
 import { NetCounter } from "../net-counter.ts";
 import { RxQueue } from "../rx-queue.ts";
 import { flatMemory } from "./flat-memory.ts";
@@ -13,7 +14,10 @@ export interface ReceiveRigOptions {
   readonly headerLength?: 10 | 12;
   readonly mergeable?: boolean;
   readonly capabilities?: number;
+  readonly format?: QueueKind["format"];
   readonly eventIndex?: boolean;
+  readonly inOrder?: boolean;
+  readonly tableSize?: number;
   readonly frameCapacity?: number;
   readonly edgeBytes?: number;
   readonly startIndex?: number;
@@ -26,23 +30,17 @@ export interface ReceiveRigOptions {
 export class ReceiveRig {
   readonly windows: WindowTable;
   readonly driver: NetDriver;
-  readonly queue: SplitDeviceQueue;
+  readonly queue: DeviceQueue;
   readonly rx: RxQueue;
 
   constructor(options: ReceiveRigOptions = {}) {
-    const { size = 256, headerLength = 12, mergeable = true, eventIndex = false, startIndex = 0 } = options;
+    const { size = 256, headerLength = 12, mergeable = true } = options;
     this.windows = new WindowTable();
     const memory = new Uint8Array(8 << 20);
     const window = this.windows.add(memory);
-    this.driver = new NetDriver({ memory, size, eventIndex, headerLength, mergeable, startIndex });
-    this.queue = new SplitDeviceQueue({
-      ring: this.driver.ring,
-      memory: flatMemory(this.windows, window, options.edgeBytes),
-      eventIndex,
-      indirect: false,
-      startIndex,
-    });
-    this.rx = new RxQueue(this.windows, { queueSizeMax: 1024, frameCapacity: options.frameCapacity ?? 64 });
+    this.driver = new NetDriver({ ...options, memory, size, headerLength, mergeable });
+    this.queue = this.driver.deviceQueue(flatMemory(this.windows, window, options.edgeBytes));
+    this.rx = new RxQueue(this.windows, { queueSizeMax: 2048, frameCapacity: options.frameCapacity ?? 64 });
     const layout = options.layout ?? [1526];
     const chains = options.chains ?? Math.floor(size / layout.length);
     for (let i = 0; i < chains; i++) this.driver.post(layout);

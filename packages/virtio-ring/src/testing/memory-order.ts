@@ -1,12 +1,12 @@
 import { IovPool } from "@passt-ts/iov/iov";
 import { DescriptorChain } from "../descriptor-chain.ts";
-import { PopResult } from "../device-queue.ts";
+import { type DeviceQueue, PopResult } from "../device-queue.ts";
+import type { DriverQueue } from "../driver-queue.ts";
 import { Elements } from "../elements.ts";
 import { RingFault } from "../ring-fault.ts";
-import { SplitDeviceQueue } from "../split-device-queue.ts";
-import { SplitDriverQueue } from "../split-driver-queue.ts";
-import type { GuestRing } from "./guest-ring.ts";
+import type { GuestParts } from "./guest-ring.ts";
 import type { Meeting } from "./meeting.ts";
+import { makeDriverQueue } from "./queues.ts";
 
 // Two threads, each with views of its own of one ring. Whatever memory they share (a SharedArrayBuffer, a file mapped
 // twice) and however the second thread is started is the caller's business.
@@ -15,17 +15,21 @@ import type { Meeting } from "./meeting.ts";
 export const MEMORY_ORDER_RING = { size: 8, dataBytes: 64 } as const;
 
 /** Makes the device's queue on a ring at its beginning. */
-export function deviceOn(guest: GuestRing, eventIndex: boolean): SplitDeviceQueue {
-  return new SplitDeviceQueue({ ring: guest.ring, memory: guest.memory, eventIndex, indirect: false, startIndex: 0 });
+export function deviceOn(guest: GuestParts, eventIndex: boolean): DeviceQueue {
+  const { format, size, parts, memory } = guest;
+  const startIndex = format.newRingBase;
+  return format.deviceQueue(size, parts, { memory, eventIndex, indirect: false, inOrder: false, startIndex });
 }
 
 /** Makes the driver's queue, and with it a fresh ring. */
-export function driverOn(guest: GuestRing, eventIndex: boolean): SplitDriverQueue {
-  return new SplitDriverQueue({ ring: guest.ring, eventIndex, indirectTables: null, startIndex: 0 });
+export function driverOn(guest: GuestParts, eventIndex: boolean): DriverQueue {
+  const { format, size, parts } = guest;
+  const startIndex = format.newRingBase;
+  return makeDriverQueue(format, size, parts, { eventIndex, inOrder: false, indirectTables: null, startIndex });
 }
 
 /** A chain of one byte. */
-export function byteChain(guest: GuestRing): DescriptorChain {
+export function byteChain(guest: GuestParts): DescriptorChain {
   return new DescriptorChain(1).readable(guest.dataAddress, 1);
 }
 
@@ -34,12 +38,17 @@ export function byteChain(guest: GuestRing): DescriptorChain {
 // optimised loop is left, and everything is loaded again.
 
 /** Spins until the driver in another thread has published a chain: for ever, when the queue does not see it. */
-export function spinUntilAvailable(queue: SplitDeviceQueue): void {
+export function spinUntilAvailable(queue: DeviceQueue): void {
   while (queue.pending() === 0);
 }
 
+/** Spins until a chain of the driver in another thread can be popped. */
+export function spinUntilPopped(queue: DeviceQueue, elements: Elements, pool: IovPool): void {
+  while (queue.pop(elements, pool) === PopResult.empty);
+}
+
 /** Spins until the device in another thread has published a used chain. */
-export function spinUntilUsed(queue: SplitDriverQueue): void {
+export function spinUntilUsed(queue: DriverQueue): void {
   while (queue.reap() === PopResult.empty);
 }
 
@@ -55,7 +64,7 @@ export interface LostWakeUps {
 
 /** Runs `rounds` rounds as the driver, on a ring that {@link driverOn} made before the device began. */
 export function raceAsDriver(
-  driver: SplitDriverQueue,
+  driver: DriverQueue,
   chain: DescriptorChain,
   meeting: Meeting,
   rounds: number,
@@ -80,7 +89,7 @@ export function raceAsDriver(
 }
 
 /** Runs `rounds` rounds as the device; true when each brought a chain. */
-export function raceAsDevice(queue: SplitDeviceQueue, guest: GuestRing, meeting: Meeting, rounds: number): boolean {
+export function raceAsDevice(queue: DeviceQueue, guest: GuestParts, meeting: Meeting, rounds: number): boolean {
   const pool = new IovPool(guest.windows, 1);
   const elements = new Elements(1);
   let round = 0;
@@ -100,4 +109,66 @@ export function raceAsDevice(queue: SplitDeviceQueue, guest: GuestRing, meeting:
   }
   meeting.leave();
   return round === rounds && queue.brokenReason === RingFault.none;
+}
+
+// A stream of chains whose every number follows from how many came before: a side that looks at a descriptor before its
+// flags or its index, or shows it before it is written, gets an old number sooner or later.
+
+/** Turns without a chain after which a stream has stopped; some ten seconds. */
+const IDLE_TURNS_MAX = 500_000_000;
+
+/** Buffers of the `n`-th chain. */
+function streamBuffers(n: number): number {
+  return 1 + (n % 3);
+}
+
+/** Bytes of the first buffer of the `n`-th chain; a prime, so that no lap of a ring looks like another. */
+function streamBytes(n: number): number {
+  return 1 + (n % 61);
+}
+
+/** Runs `chains` chains of the stream as the driver, on a ring that {@link driverOn} made. Returns how many were right. */
+export function streamAsDriver(driver: DriverQueue, guest: GuestParts, chains: number): number {
+  const chain = new DescriptorChain(3);
+  let sent = 0;
+  let returned = 0;
+  let right = 0;
+  for (let idle = 0; returned < chains && idle < IDLE_TURNS_MAX; idle++) {
+    for (; sent < chains && driver.freeCount >= 3; sent++) {
+      chain.clear().writable(guest.dataAddress, streamBytes(sent));
+      for (let i = 1; i < streamBuffers(sent); i++) chain.writable(guest.dataAddress, i);
+      driver.add(chain);
+    }
+    driver.publish();
+    for (let head = driver.reap(); head !== PopResult.empty; head = driver.reap()) {
+      if (head === PopResult.broken) return right;
+      if (driver.reapedBytes === streamBytes(returned) + 7) right++;
+      returned++;
+      idle = 0;
+    }
+  }
+  return right;
+}
+
+/** Runs the same as the device; true when every chain came as it was made. */
+export function streamAsDevice(queue: DeviceQueue, guest: GuestParts, chains: number): boolean {
+  const pool = new IovPool(guest.windows, 8);
+  const elements = new Elements(2);
+  let right = true;
+  for (let done = 0; done < chains; ) {
+    pool.truncate(0);
+    elements.clear();
+    while (queue.pop(elements, pool) >= 0);
+    if (queue.brokenReason !== RingFault.none) return false;
+    for (let i = 0; i < elements.count; i++, done++) {
+      const buffers = streamBuffers(done);
+      const bytes = streamBytes(done);
+      const others = buffers === 3 ? 3 : buffers - 1;
+      if (elements.inCount[i] !== buffers || elements.inBytes[i] !== bytes + others) right = false;
+      if (pool.length[elements.firstEntry[i]] !== bytes) right = false;
+      queue.push(elements.head[i], bytes + 7);
+    }
+    queue.publish();
+  }
+  return right;
 }
