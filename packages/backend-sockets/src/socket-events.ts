@@ -1,13 +1,13 @@
 import { EpollEvent, type EventHandler, type EventLoop } from "@passt-ts/linux/event-loop";
 
 /** What the protocol engines are told of a socket; a bit set, the same for all of them. */
-export const SocketEvent = { readable: 1, writable: 2, error: 4, hangUp: 8 } as const;
+export const SocketEvent = { readable: 1, writable: 2, error: 4, hangUp: 8, urgent: 16 } as const;
 
 /** Who is told: an engine, by flow or listener. */
 export type SocketReady = (token: number, events: number) => void;
 
 const STREAM_EVENTS: number =
-  EpollEvent.readable | EpollEvent.writable | EpollEvent.peerClosed | EpollEvent.edgeTriggered;
+  EpollEvent.readable | EpollEvent.priority | EpollEvent.writable | EpollEvent.peerClosed | EpollEvent.edgeTriggered;
 const DATAGRAM_EVENTS: number = EpollEvent.readable | EpollEvent.edgeTriggered;
 
 /**
@@ -49,6 +49,7 @@ export class SocketEvents implements EventHandler {
     if ((events & EpollEvent.writable) !== 0) ready |= SocketEvent.writable;
     if ((events & EpollEvent.error) !== 0) ready |= SocketEvent.error;
     if ((events & (EpollEvent.hangUp | EpollEvent.peerClosed)) !== 0) ready |= SocketEvent.hangUp;
+    if ((events & EpollEvent.priority) !== 0) ready |= SocketEvent.urgent;
     this.#ready(token, ready);
   }
 

@@ -96,6 +96,7 @@ export class Acknowledger {
   /** The end of the window; sets {@link Acknowledger.#mustPoll}. It goes back only when the send buffer was full. */
   #edge(connection: Connection): Seq {
     this.#mustPoll = false;
+    connection.windowLow = 0;
     const { rcvNxt, rcvEdge, socket } = connection;
     if (connection.guestFin === 1) return seqMax(rcvEdge, rcvNxt);
     if (connection.blocked === 1) return rcvNxt;
@@ -105,6 +106,7 @@ export class Acknowledger {
     // The kernel's bookkeeping takes its share of the buffer.
     const room = Math.min(WINDOW_MAX, free - (free >>> 3));
     if (buffer.queuedBytes > 0 && room < Math.min(2 * connection.offeredMss, buffer.sizeBytes >>> 1)) {
+      connection.windowLow = 1;
       this.#mustPoll = this.#port.armWritable(socket) !== 0;
     }
     return seqMax(rcvEdge, seqAdd(rcvNxt, room));

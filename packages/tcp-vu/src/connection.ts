@@ -89,6 +89,8 @@ export class Connection {
 
   /** 1: the send buffer was full; a writable event will come. */
   blocked = 0;
+  /** 1: the window was found small; a writable event, or the timer, has it looked at again. */
+  windowLow = 0;
   /** 1: payload in order had to be dropped since the last advance of {@link Connection.rcvNxt}. */
   lost = 0;
   /** 1: the gap at {@link Connection.rcvNxt} was reported with duplicate acknowledgments. */
@@ -103,6 +105,11 @@ export class Connection {
   peekedBytes = 0;
   /** 1: the last peek was short, so that the next one most likely finds nothing. */
   drained = 0;
+  /**
+   * 1: the peer has ended its stream, or sent urgent data, at which a peek stops: a short peek does not tell that
+   * nothing is left, and only the end of the stream, or nothing, is an answer.
+   */
+  readToEnd = 0;
   /** Bytes that may be sent though the window is closed: a probe. */
   probeBytes = 0;
 
@@ -153,6 +160,7 @@ export class Connection {
     this.guestFin = 0;
     this.finQueued = 0;
     this.blocked = 0;
+    this.windowLow = 0;
     this.lost = 0;
     this.gapReported = 0;
     this.firstSegment = -1;
@@ -160,6 +168,7 @@ export class Connection {
     this.consumeBytes = 0;
     this.peekedBytes = 0;
     this.drained = 0;
+    this.readToEnd = 0;
     this.probeBytes = 0;
     this.ackDue = 0;
     this.retries = 0;

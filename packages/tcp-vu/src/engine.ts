@@ -32,6 +32,8 @@ const PROTOCOL_TCP = 6;
 /** Duplicate acknowledgments after which a guest without SACK sends again what it lost. */
 const FAST_RETRANSMIT_DUPLICATES = 3;
 
+const READ_EVENTS: number = SocketEvent.readable | SocketEvent.hangUp | SocketEvent.urgent;
+
 export interface TcpEngineOptions {
   readonly sink: RxSink;
   readonly sockets: TcpSocketPort;
@@ -186,6 +188,7 @@ export class TcpEngine {
     const store = this.#store;
     if (!store.table.has(flow)) return;
     const connection = store.connections[flow];
+    if ((events & (SocketEvent.hangUp | SocketEvent.urgent)) !== 0) connection.readToEnd = 1;
     if (connection.state === State.connecting) {
       this.#handshake.connected(connection, nowMs);
       return;
@@ -198,9 +201,7 @@ export class TcpEngine {
     }
     // Before it is established nothing is read; it is ready anyway once it is.
     if (connection.state !== State.established) return;
-    if ((events & (SocketEvent.readable | SocketEvent.hangUp)) !== 0 && store.lists.listOf(flow) === -1) {
-      store.lists.append(List.ready, flow);
-    }
+    if ((events & READ_EVENTS) !== 0 && store.lists.listOf(flow) === -1) store.lists.append(List.ready, flow);
     if ((events & SocketEvent.writable) !== 0) this.#writable(connection, nowMs);
   }
 
@@ -304,7 +305,9 @@ export class TcpEngine {
     return false;
   }
 
+  /** Events of a socket name everything that it is ready for: most of the time nobody waits to write. */
   #writable(connection: Connection, nowMs: number): void {
+    if (connection.blocked === 0 && connection.lost === 0 && connection.windowLow === 0) return;
     if (connection.lost === 1) connection.ackDue = 1 + FAST_RETRANSMIT_DUPLICATES;
     connection.blocked = 0;
     connection.lost = 0;

@@ -73,6 +73,11 @@ export class SendPath {
       const bytes = this.#burst(connection, this.#burstBytes - sent, nowMs);
       if (bytes <= 0) return sent;
       sent += bytes;
+      if (connection.drained === 1 && connection.readToEnd === 0) {
+        // A short peek emptied the queue, and what comes from now on is an event.
+        this.#store.lists.remove(connection.flow);
+        return sent;
+      }
     }
     this.#store.lists.remove(connection.flow);
     this.#store.lists.append(List.ready, connection.flow);

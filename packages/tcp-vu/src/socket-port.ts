@@ -8,6 +8,8 @@ export const SocketEvent = {
   error: 4,
   /** The peer closed its direction, or both directions are closed. */
   hangUp: 8,
+  /** Urgent data came, at which a peek stops. */
+  urgent: 16,
 } as const;
 
 /** Negative results that the engine tells apart (Linux numbers); every other one ends the connection. */
@@ -31,7 +33,7 @@ export class SendBuffer {
  * All that the engine sees of the kernel: stream sockets, by number.
  *
  * Every call is non-blocking; a negative result is an error number of Linux. Events come through
- * `TcpEngine.socketReady`, edge-triggered: once for each change, for reading until a peek said `again`, for writing
+ * `TcpEngine.socketReady`, edge-triggered: once for each change, for reading until a peek said `again` or was short, for writing
  * after a send said `again` or was short, or {@link TcpSocketPort.armWritable} answered 0.
  */
 export interface TcpSocketPort {

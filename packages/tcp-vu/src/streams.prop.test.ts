@@ -160,7 +160,7 @@ class Run {
       return;
     }
     if (this.#random() < 0.5) sockets.drain(socket, this.#upTo(8000));
-    socket.peekBytesMax = this.#random() < 0.2 ? 1 + this.#upTo(3000) : Infinity;
+    this.rig.sockets.limitPeeks(socket, this.#random() < 0.2 ? 1 + this.#upTo(3000) : Infinity);
     socket.sendBytesMax = this.#random() < 0.1 ? this.#upTo(3000) : Infinity;
     const bytes = Math.min(this.#upTo(6000), pair.toGuest.length - pair.pushed);
     if (bytes > 0) sockets.push(socket, pair.toGuest.subarray(pair.pushed, pair.pushed + bytes));

@@ -32,6 +32,8 @@ export class FakeSocket {
   state: "open" | "closed" | "reset" = "open";
   wantsWritable = false;
   peeks = 0;
+  /** Looks at the send buffer. */
+  looks = 0;
   sends = 0;
 
   constructor(flow: number, address: number[], port: number) {
@@ -84,6 +86,12 @@ export class FakeTcpSockets implements TcpSocketPort {
     socket.connected = true;
     this.sockets.push(socket);
     return this.sockets.length - 1;
+  }
+
+  /** From now on a peek returns at most `bytes` bytes though more may wait, as it does in front of urgent data. */
+  limitPeeks(socket: FakeSocket, bytes: number): void {
+    socket.peekBytesMax = bytes;
+    if (bytes !== Infinity) this.#tell(socket, SocketEvent.urgent);
   }
 
   /** The peer answers connect(): 0 is success. */
@@ -206,6 +214,7 @@ export class FakeTcpSockets implements TcpSocketPort {
 
   sendBuffer(number: number, out: SendBuffer): number {
     const socket = this.#open(number);
+    socket.looks++;
     out.sizeBytes = socket.sendBufferBytes;
     out.queuedBytes = socket.queuedBytes;
     return 0;
