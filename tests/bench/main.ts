@@ -7,6 +7,7 @@ import { findKernel, type Kernel } from "../guests/image.ts";
 import { runToEnd } from "../guests/process.ts";
 import type { Program } from "./contestant.ts";
 import { latencyRows } from "./latency.ts";
+import { pictureOf } from "./picture.ts";
 import { Plan } from "./plan.ts";
 import { type Circumstances, jsonOf, type Row, tableOf } from "./report.ts";
 import { memoryRows, startRows } from "./start-and-memory.ts";
@@ -23,6 +24,7 @@ const usage = `Usage: bun run bench -- [OPTION]...
   --flows LIST     connections at once of the streams (default: 1,16)
   --ip LIST        IP versions of the streams (default: 4)
   --json FILE      write all samples there
+  --svg FILE       draw the ratios there
 `;
 
 /** The reference: what --passt names, or a passt on PATH that knows the mode. */
@@ -56,6 +58,7 @@ function readOptions() {
       flows: { type: "string", default: "1,16" },
       ip: { type: "string", default: "4" },
       json: { type: "string" },
+      svg: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   }).values;
@@ -115,6 +118,8 @@ async function bench(): Promise<void> {
   for (const [name, value] of Object.entries(circumstances)) console.log(`${name}: ${value ?? "none"}`);
   console.log(`\n${tableOf(rows, circumstances)}`);
   if (options.json !== undefined) writeFileSync(options.json, jsonOf(rows, circumstances));
+  const picture = pictureOf(rows, circumstances);
+  if (options.svg !== undefined && picture !== null) writeFileSync(options.svg, picture);
 }
 
 try {
