@@ -203,10 +203,10 @@ export class RxQueue implements RxSink {
     const { pool } = this.frames;
     const mark = elements.count;
     let bytes = 0;
-    for (let element = queue.pop(elements, pool); element >= 0; element = queue.pop(elements, pool)) {
-      bytes += elements.inBytes[element];
-    }
-    const more = queue.allowKicks();
+    let element = queue.pop(elements, pool);
+    for (; element >= 0; element = queue.pop(elements, pool)) bytes += elements.inBytes[element];
+    // What is left behind a full pool is not new either.
+    const more = queue.allowKicks() && element !== PopResult.poolFull;
     if (elements.count > mark) queue.unpop(elements, elements.count - mark);
     return queue.brokenReason === 0 && (more || bytes >= Math.max(this.#refusedBytes, 1));
   }
@@ -223,9 +223,9 @@ export class RxQueue implements RxSink {
     const elements = this.#elements;
     const queue = this.#queue as DeviceQueue;
     const count = elements.count - mark;
-    // With all descriptors taken for this one frame the driver can add no more: waiting would be for ever.
-    const alone = mark === 0 && this.#unpublished === 0;
-    const hopeless = result === PopResult.empty && alone && queue.heldDescriptors >= queue.size;
+    // With all descriptors, or all entries, taken for this one frame waiting would be for ever.
+    const allDescriptors = this.#unpublished === 0 && queue.heldDescriptors >= queue.size;
+    const hopeless = mark === 0 && (result === PopResult.poolFull || (result === PopResult.empty && allDescriptors));
     if (count > 0) queue.unpop(elements, count);
     if (result === PopResult.broken) return this.#refuse(Refused.notReady);
     this.#refusedBytes = neededBytes;
