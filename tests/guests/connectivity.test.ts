@@ -1,11 +1,14 @@
 // Real Linux guests on our daemon: addresses, neighbours, ping, and TCP and UDP both ways over IPv4 and IPv6.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Guest } from "./guest.ts";
 import { findKernel, type KernelName } from "./image.ts";
 import { gateway4, gateway6, host4 } from "./namespace.ts";
 import { echoPort } from "./ports.ts";
 import { TestBed } from "./test-bed.ts";
+
+// Addresses take seconds to settle, and a test that is given up takes its guest along.
+setDefaultTimeout(60_000);
 
 const guestPort = 5001;
 const kernels: readonly (readonly [KernelName, string])[] = [
@@ -81,21 +84,17 @@ for (const [name, title] of kernels) {
     for (const protocol of ["tcp", "udp"]) {
       test(`${protocol} out to the host's loopback through the gateway over IPv4`, async () => {
         expect(await guest.must(ask(protocol, gateway4, echoPort), 60_000)).toContain("answered 5\nanswered 5");
-      }, 60_000);
+      });
       test(`${protocol} out to the host's loopback through the gateway over IPv6`, async () => {
         await guest.waitForIpv6();
         expect(await guest.must(ask(protocol, gateway6, echoPort), 60_000)).toContain("answered 5\nanswered 5");
-      }, 60_000);
-      test(`${protocol} in through a forwarded port over IPv4`, () => askFromHost(protocol, "127.0.0.1"), 60_000);
+      });
+      test(`${protocol} in through a forwarded port over IPv4`, () => askFromHost(protocol, "127.0.0.1"));
       test(`${protocol} in through a forwarded port over IPv6`, async () => {
         await guest.waitForIpv6();
         askFromHost(protocol, "::1");
-      }, 60_000);
-      test(
-        `${protocol} in through a forwarded port on the host's own address`,
-        () => askFromHost(protocol, host4),
-        60_000,
-      );
+      });
+      test(`${protocol} in through a forwarded port on the host's own address`, () => askFromHost(protocol, host4));
     }
 
     test("its card has seen no malformed frame", async () => {

@@ -15,16 +15,16 @@ function daemonCommand(): string[] {
 }
 
 /**
- * Counts of what a process holds. The runtime's helpers are left out: it starts and ends threads as it compiles and collects,
- * and private anonymous mappings are their stacks and its heap. Guest memory is shared, so its mappings are counted.
+ * What a process holds of its own. The runtime starts and ends threads as it compiles and collects, and private anonymous
+ * mappings are their stacks and its heap: neither is counted. Guest memory is shared, so its mappings are.
  */
 export interface ProcessCounts {
   readonly fds: number;
   readonly maps: number;
+  /** The main thread and Workers. */
   readonly threads: number;
 }
 
-const runtimeThread = /^(JITWorker|HeapHelper|JSCWarmUp|mi-scavenger|Bun Pool \d+)$/;
 const privateAnonymous = /^\S+ ...p \S+ 00:00 0\s*$/;
 
 /** Totals of the daemon's life, and flows that live at the time. */
@@ -82,7 +82,7 @@ export class Daemon {
     return {
       fds: readdirSync(`${proc}/fd`).length,
       maps: maps.filter((line) => !privateAnonymous.test(line)).length,
-      threads: readdirSync(`${proc}/task`).filter((id) => !runtimeThread.test(threadName(`${proc}/task/${id}`))).length,
+      threads: 1 + readdirSync(`${proc}/task`).filter((id) => threadName(`${proc}/task/${id}`) === "Worker").length,
     };
   }
 
@@ -104,12 +104,12 @@ export class Daemon {
   }
 }
 
-/** The name of a thread; that of a helper for one that has just ended. */
+/** The name of a thread; none for one that has just ended. */
 function threadName(folder: string): string {
   try {
     return readFileSync(join(folder, "comm"), "utf8").trim();
   } catch {
-    return "HeapHelper";
+    return "";
   }
 }
 

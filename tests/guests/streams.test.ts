@@ -58,7 +58,7 @@ for (const [title, fallback] of [
       test("the guest's card has that MTU and has seen no malformed frame", async () => {
         expect(await made.guest.must("cat /sys/class/net/eth0/mtu")).toBe(String(mtu));
         expect(await made.guest.receiveErrors()).toEqual({});
-      });
+      }, 60_000);
     });
   }
 }

@@ -11,8 +11,9 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
 const commands = {
   demo: ["bun", "tests/guests/demo.ts"],
-  // Packages first, then (they depend on all packages) the tests that cross packages, real guests included.
-  test: ["bun", "run", "turbo", "run", "test", "--continue=always", "--output-logs=full"],
+  // Packages first, then (they depend on all packages) the tests that cross packages, real guests included. One after the other:
+  // some need two processors to themselves, and time-outs are to mean that something hangs.
+  test: ["bun", "run", "turbo", "run", "test", "--concurrency=1", "--continue=always", "--output-logs=full"],
   setup: ["true"],
 };
 

@@ -61,7 +61,10 @@ export function encodeDhcpOptions(config: DhcpConfig): ReadonlyMap<number, Uint8
   if (fqdn !== "") options.set(DhcpOption.clientFqdn, Uint8Array.from([...FQDN_PREFIX, ...encodeDomainName(fqdn)]));
   const search = fitSearchList(searchDomains, true, OPTION_BYTES_MAX);
   if (search.length > 0) options.set(DhcpOption.domainSearch, search);
-  options.set(DhcpOption.message, new TextEncoder().encode(REFUSAL));
+  options.set(
+    DhcpOption.message,
+    Uint8Array.from(REFUSAL, (character) => character.charCodeAt(0)),
+  );
   for (const [code, data] of options) {
     if (data.length > OPTION_BYTES_MAX) throw new RangeError(`DHCP option ${code} is longer than 255 bytes`);
   }
