@@ -28,6 +28,7 @@ const below5: Record<string, Row> = {
   wire: { floor: 2, imports: ["iov", "checksum"] },
   "virtio-ring": { floor: 2, imports: ["iov", "guest-memory"] },
   "virtio-net": { floor: 3, imports: ["iov", "virtio-ring", "wire", "net-backend"] },
+  "ip-reassembly": { floor: 3, imports: ["iov", "checksum", "wire", "net-backend"] },
   "guest-services": { floor: 3, imports: ["wire", "checksum"] },
   "tcp-vu": { floor: 3, imports: engine },
   "udp-vu": { floor: 3, imports: engine },
