@@ -31,7 +31,7 @@ export const EchoCounter = {
   droppedReply: 17,
   /** staged when its flow ended. */
   droppedFlowEnded: 18,
-  /** an ICMP error that found no room. */
+  /** an ICMP error that found no room, or was one too many of our own. */
   droppedError: 19,
   /** Receives that failed with another error than EAGAIN. */
   receiveErrors: 20,

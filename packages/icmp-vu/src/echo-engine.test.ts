@@ -336,6 +336,71 @@ describe("errors", () => {
     expect(sumOf(first, 62, first.length)).toBe(0xffff);
     expect([...first.subarray(62, 64), ...first.subarray(66)]).toEqual([8, 0, 0, 77, 0, 1, ...bytes(5)]);
   });
+
+  test("the quote is the guest's request byte for byte, and ends with it, whoever reports the error", () => {
+    for (const isLocal of [true, false]) {
+      const four = new EchoHarness();
+      four.changeFrame = (frame) => {
+        frame.set([0xb8], 15);
+        frame.set([0x12, 0x34, 0, 0, 64, 1, 0, 0], 18);
+        const sum = ~sumOf(frame, 14, 34) & 0xffff;
+        frame.set([sum >>> 8, sum & 255], 24);
+      };
+      const six = new EchoHarness();
+      six.changeFrame = (frame) => frame.set([0x6b, 0x8a, 0xbc, 0xde], 14);
+      const error = { errno: 113, origin: ErrorOrigin.icmp, type: 3, code: 1 };
+      for (const [h, request, quoteAt] of [
+        [four, { data: bytes(40), identifier: 0xabcd }, 42],
+        [six, { ...v6, data: bytes(41), identifier: 0xabcd }, 62],
+      ] as const) {
+        if (isLocal) h.sockets.openResults.push(-101);
+        h.ping(request);
+        const v6Error = { ...error, origin: ErrorOrigin.icmpv6, type: 1, code: 3 };
+        if (!isLocal) fail(h, { ...(h === four ? error : v6Error), data: onWire(h, 0) });
+        const [frame] = frames(h);
+        expect([...frame.subarray(quoteAt)]).toEqual([...h.sentFrame.subarray(14)]);
+        expect(checksumsRight(frame)).toBe(true);
+      }
+    }
+  });
+
+  test("errors of our own come at a rate: 50 at once, then 1000 a second", () => {
+    const h = new EchoHarness();
+    const refuse = (count: number): number => {
+      for (let i = 0; i < count; i++) {
+        h.sockets.openResults.push(-101);
+        h.ping();
+      }
+      return frames(h).length;
+    };
+    expect([refuse(60), h.engine.counters[EchoCounter.droppedError]]).toEqual([50, 10]);
+    h.nowMs += 20;
+    expect(refuse(60)).toBe(20);
+  });
+
+  test("a router that quotes only a part: the length is the guest's, and no byte stands behind what is known", () => {
+    const h = new EchoHarness();
+    h.ping({ data: bytes(500), hopLimit: 2 });
+    fail(h, { ...EXPIRED, data: onWire(h, 0).subarray(0, 8) });
+    const [frame] = frames(h);
+    expect(frame.length).toBe(14 + 28 + 28);
+    expect([frame[44] * 256 + frame[45], [...frame.subarray(62)]]).toEqual([528, [...h.sentFrame.subarray(34, 42)]]);
+    expect(checksumsRight(frame)).toBe(true);
+  });
+});
+
+test("REF-BUG: two guests with one identifier each have a socket whose identifier the kernel chooses, and their own replies", () => {
+  const guests = [new EchoHarness(), new EchoHarness()];
+  for (const [i, h] of guests.entries()) h.ping({ identifier: 7, sequence: 3, data: bytes(5, i) });
+  // Whatever identifiers there were on the wire: the replies carry the guest's.
+  for (const [i, h] of guests.entries()) {
+    h.answer(0);
+    h.turn();
+    const [frame] = frames(h);
+    expect([...frame.subarray(38, 42), ...frame.subarray(42)]).toEqual([0, 7, 0, 3, ...bytes(5, i)]);
+    // The sender leaves the identifier 0: what the socket's own is, the kernel fills in.
+    expect([...h.sockets.sent[0].bytes.subarray(4, 6)]).toEqual([0, 0]);
+  }
 });
 
 test("two engines do not disturb each other", () => {

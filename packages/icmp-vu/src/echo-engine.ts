@@ -10,6 +10,7 @@ import type { Iov } from "@passt-ts/iov/iov";
 import type { RxSink } from "@passt-ts/net-backend/rx-sink";
 import { checkIcmp, Icmp, IcmpType, icmpCode, icmpSequence, icmpType } from "@passt-ts/wire/icmp";
 import { Icmpv6Type } from "@passt-ts/wire/icmpv6";
+import { IP_QUOTE_WORDS, keepIpWords } from "@passt-ts/wire/ip-quote";
 import { IpProtocol } from "@passt-ts/wire/ipv4";
 import type { Packet } from "@passt-ts/wire/packet";
 import { ECHO_COUNTERS, EchoCounter } from "./echo-counter.ts";
@@ -78,7 +79,16 @@ export class EchoEngine {
     const replyWriter = new ReplyWriter({ windows, sink, guest, scratchWindow, scratchOffset });
     this.#receiver = new EchoReceiver({ port, flows, slots, writer: replyWriter, counters });
     const errorWriter = new ErrorWriter({ windows, sink, guest, ...errorScratch });
-    this.#errors = new EchoErrors({ windows, port, addressMap, flows, writer: errorWriter, ...errorScratch, counters });
+    this.#errors = new EchoErrors({
+      windows,
+      port,
+      addressMap,
+      flows,
+      writer: errorWriter,
+      ...errorScratch,
+      counters,
+      nowMs: options.nowMs,
+    });
     this.#lists = new SlotLists(flowCapacity, 1);
     this.#errorPending = new Uint8Array(flowCapacity);
     this.#failures = new Uint8Array(flowCapacity);
@@ -129,12 +139,14 @@ export class EchoEngine {
       const result = this.#open(nowMs);
       if (result === -Errno.ENETUNREACH || result === -Errno.EHOSTUNREACH) {
         const noHost = result === -Errno.EHOSTUNREACH;
-        this.#errors.unreachable(this.#key, packet.hopLimit, sequence, frame, dataOffset, dataLength, noHost);
+        this.#errors.unreachable(this.#key, packet, view, frame, dataOffset, dataLength, noHost, nowMs);
       }
       if (result < 0) return true;
       flow = result;
     }
     this.#copyHopLimit(flow, packet);
+    keepIpWords(view, packet.ipAt, packet.ipVersion, this.#flows.ipWords, IP_QUOTE_WORDS * flow);
+    this.#flows.sentBytes[flow] = packet.l4Length;
     const socket = this.#flows.socket[flow];
     let sent = this.#sender.send(socket, type, sequence, frame, dataOffset, dataLength);
     if (sent < 0 && sent !== -Errno.EAGAIN) {

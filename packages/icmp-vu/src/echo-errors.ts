@@ -1,22 +1,25 @@
 import { equals, isIpv4Mapped, isUnspecified } from "@passt-ts/address-map/address";
 import type { AddressMap } from "@passt-ts/address-map/address-map";
-import { checksumBytes } from "@passt-ts/checksum/checksum";
-import { pseudoHeader6 } from "@passt-ts/checksum/pseudo-header";
-import { FlowKey } from "@passt-ts/flow/flow-key";
+import type { FlowKey } from "@passt-ts/flow/flow-key";
+import { TokenBucket } from "@passt-ts/flow/token-bucket";
 import type { Iov } from "@passt-ts/iov/iov";
 import { gather } from "@passt-ts/iov/memcopy";
 import type { WindowTable } from "@passt-ts/iov/windows";
-import { Icmp, IcmpType, IcmpUnreachable, setIcmpChecksum, writeIcmpEcho } from "@passt-ts/wire/icmp";
+import { Icmp, IcmpType, IcmpUnreachable } from "@passt-ts/wire/icmp";
 import { Icmpv6Type, Icmpv6Unreachable } from "@passt-ts/wire/icmpv6";
-import { IpProtocol } from "@passt-ts/wire/ipv4";
+import { IP_QUOTE_WORDS, keepIpWords } from "@passt-ts/wire/ip-quote";
+import type { Packet } from "@passt-ts/wire/packet";
 import { EchoCounter } from "./echo-counter.ts";
 import type { EchoFlows } from "./echo-flows.ts";
-import { ERROR_DATA_BYTES, ERROR_DATA_OFFSET, type ErrorWriter } from "./error-writer.ts";
+import { ERROR_DATA_BYTES, ERROR_DATA_OFFSET, type ErrorWriter, FailedRequest } from "./error-writer.ts";
 import { ErrorOrigin, SocketError } from "./socket-error.ts";
 import type { EchoSocketPort } from "./socket-port.ts";
 
 /** Entries of an error queue taken at a time. */
 const ERRORS_MAX = 16;
+/** RFC 4443 section 2.4 f: a rate is a must; these are net.ipv4.icmp_msgs_per_sec and icmp_msgs_burst. */
+const ERRORS_PER_SECOND = 1000;
+const ERRORS_BURST = 50;
 const HOP_LIMIT_EXPIRED = 1;
 
 export interface EchoErrorsOptions {
@@ -29,6 +32,7 @@ export interface EchoErrorsOptions {
   scratchWindow: number;
   scratchOffset: number;
   counters: Float64Array;
+  nowMs: number;
 }
 
 /** Passes what became of an echo request on the host's side on to the guest, as ICMP errors. */
@@ -39,8 +43,11 @@ export class EchoErrors {
   readonly #flows: EchoFlows;
   readonly #writer: ErrorWriter;
   readonly #counters: Float64Array;
+  /** Of errors of our own; those from elsewhere come at the rate of who sent them. */
+  readonly #rate: TokenBucket;
   readonly #error: SocketError;
-  readonly #key: FlowKey = new FlowKey();
+  readonly #failed: FailedRequest = new FailedRequest();
+  readonly #ipWords: Uint32Array = new Uint32Array(IP_QUOTE_WORDS);
   readonly #source: Uint32Array = new Uint32Array(4);
 
   constructor(options: EchoErrorsOptions) {
@@ -50,6 +57,7 @@ export class EchoErrors {
     this.#flows = options.flows;
     this.#writer = options.writer;
     this.#counters = options.counters;
+    this.#rate = new TokenBucket(ERRORS_PER_SECOND, ERRORS_BURST, options.nowMs);
     const dataOffset = options.scratchOffset + ERROR_DATA_OFFSET;
     this.#error = new SocketError(options.scratchWindow, dataOffset, ERROR_DATA_BYTES);
   }
@@ -66,49 +74,56 @@ export class EchoErrors {
   /**
    * Answers a request that no socket could be opened for, as a router without a route does.
    *
+   * @param key the request's flow.
+   * @param packet its headers, which stand in `view`.
    * @param offset where the request's data of `lengthBytes` bytes begins in `frame`.
    */
   unreachable(
     key: FlowKey,
-    hopLimit: number,
-    sequence: number,
+    packet: Packet,
+    view: DataView,
     frame: Iov,
     offset: number,
     lengthBytes: number,
     host: boolean,
+    nowMs: number,
   ): void {
+    if (!this.#rate.take(nowMs)) {
+      this.#counters[EchoCounter.droppedError]++;
+      return;
+    }
     const v4 = isIpv4Mapped(key.peer, 0);
     const { dataWindow, dataOffset } = this.#error;
-    const view = this.#windows.views[dataWindow];
-    const dataAt = writeIcmpEcho(
-      view,
-      dataOffset,
-      v4 ? IcmpType.echoRequest : Icmpv6Type.echoRequest,
-      key.guestPort,
-      sequence,
-    );
+    const failed = this.#failed;
+    const header = this.#windows.views[dataWindow];
+    for (let i = 0; i < Icmp.headerBytes; i++) header.setUint8(dataOffset + i, view.getUint8(packet.l4At + i));
     const wanted = Math.min(lengthBytes, ERROR_DATA_BYTES - Icmp.headerBytes);
-    const end = dataAt + gather(frame, offset, dataWindow, dataAt, wanted);
-    const length = end - dataOffset;
-    const pseudo = v4 ? 0 : pseudoHeader6(key.guest, 0, key.peer, 0, IpProtocol.icmpv6, length);
-    setIcmpChecksum(view, dataOffset, checksumBytes(view, dataOffset, end, pseudo));
+    const gathered = gather(frame, offset, dataWindow, dataOffset + Icmp.headerBytes, wanted);
+    failed.key.setWords(key.protocol, key.guest, 0, key.peer, 0, key.guestPort, 0);
+    failed.hopLimit = packet.hopLimit;
+    keepIpWords(view, packet.ipAt, packet.ipVersion, this.#ipWords, 0);
+    failed.ipWords = this.#ipWords;
+    failed.ipWordsAt = 0;
+    failed.messageLength = packet.l4Length;
+    failed.dataLength = Icmp.headerBytes + gathered;
     const type = v4 ? IcmpType.destinationUnreachable : Icmpv6Type.destinationUnreachable;
     let code: number;
     if (v4) code = host ? IcmpUnreachable.host : IcmpUnreachable.network;
     else code = host ? Icmpv6Unreachable.address : Icmpv6Unreachable.noRoute;
-    this.#count(this.#writer.write(key, type, code, key.peer, 0, hopLimit, length));
+    this.#count(this.#writer.write(failed, type, code, failed.key.peer, 0));
   }
 
   #report(flow: number): void {
     const error = this.#error;
-    const { table, hostAddress, hopLimit } = this.#flows;
+    const failed = this.#failed;
+    const { key } = failed;
+    const { table, hostAddress, hopLimit, ipWords, sentBytes } = this.#flows;
     const v4 = isIpv4Mapped(table.peerAddress, 4 * flow);
     // Without the header that came back there is no sequence number to quote.
     if (error.dataLength < Icmp.headerBytes || !concernsGuest(error, v4)) {
       this.#counters[EchoCounter.errorsIgnored]++;
       return;
     }
-    const key = this.#key;
     key.setWords(
       table.protocol[flow],
       table.guestAddress,
@@ -119,15 +134,19 @@ export class EchoErrors {
       0,
     );
     const expired = error.type === (v4 ? IcmpType.timeExceeded : Icmpv6Type.timeExceeded);
-    const quotedHopLimit = expired ? HOP_LIMIT_EXPIRED : hopLimit[flow];
+    failed.hopLimit = expired ? HOP_LIMIT_EXPIRED : hopLimit[flow];
+    failed.ipWords = ipWords;
+    failed.ipWordsAt = IP_QUOTE_WORDS * flow;
+    failed.dataLength = Math.min(error.dataLength, error.dataCapacity);
+    // Routers may quote less than there was; of what was sent the newest request is what most likely failed.
+    failed.messageLength = Math.max(failed.dataLength, sentBytes[flow]);
     const fromPeer =
       isUnspecified(error.offender, 0) ||
       equals(error.offender, 0, hostAddress, 4 * flow) ||
       isIpv4Mapped(error.offender, 0) !== v4 ||
       !this.#addressMap.toGuest(error.offender, this.#source);
     const source = fromPeer ? key.peer : this.#source;
-    const dataLength = Math.min(error.dataLength, error.dataCapacity);
-    this.#count(this.#writer.write(key, error.type, error.code, source, 0, quotedHopLimit, dataLength));
+    this.#count(this.#writer.write(failed, error.type, error.code, source, 0));
   }
 
   #count(result: number): void {

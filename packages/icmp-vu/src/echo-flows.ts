@@ -1,6 +1,7 @@
 import type { FlowKey } from "@passt-ts/flow/flow-key";
 import { FlowTable } from "@passt-ts/flow/flow-table";
 import { TimerWheel } from "@passt-ts/flow/timer-wheel";
+import { IP_QUOTE_WORDS } from "@passt-ts/wire/ip-quote";
 
 /** The flows of one engine, each an (addresses, identifier) of the guest: the identifier is the key's guest port. */
 export class EchoFlows {
@@ -10,6 +11,9 @@ export class EchoFlows {
   readonly hostAddress: Uint32Array;
   /** TTL or hop limit that the socket has now. */
   readonly hopLimit: Uint8Array;
+  /** Of the newest request: words of keepIpWords, and bytes from its ICMP header on. */
+  readonly ipWords: Uint32Array;
+  readonly sentBytes: Uint16Array;
   readonly #wheel: TimerWheel;
   readonly #lastMs: Float64Array;
   readonly #timeoutMs: number;
@@ -19,6 +23,8 @@ export class EchoFlows {
     this.socket = new Int32Array(capacity).fill(-1);
     this.hostAddress = new Uint32Array(4 * capacity);
     this.hopLimit = new Uint8Array(capacity);
+    this.ipWords = new Uint32Array(IP_QUOTE_WORDS * capacity);
+    this.sentBytes = new Uint16Array(capacity);
     this.#wheel = new TimerWheel(capacity, nowMs);
     this.#lastMs = new Float64Array(capacity);
     this.#timeoutMs = timeoutMs;

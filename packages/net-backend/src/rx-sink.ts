@@ -29,6 +29,10 @@ export interface RxSink {
   readonly segmentationBytesMax4: number;
   readonly segmentationBytesMax6: number;
 
+  /** The same for UDP frames (VIRTIO_NET_F_GUEST_USO4, _USO6); absent is 0. */
+  readonly udpSegmentationBytesMax4?: number;
+  readonly udpSegmentationBytesMax6?: number;
+
   /** Frames can be sent now: the ring is started and enabled. It may have no buffers all the same. */
   readonly ready: boolean;
 

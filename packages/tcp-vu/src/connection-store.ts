@@ -14,6 +14,9 @@ export const List = {
   waitsForRoom: 2,
 } as const;
 
+/** How long the last acknowledgment of a connection that both sides have closed is waited for, in ms. */
+const CLOSING_MS = 60_000;
+
 /** The connections of one engine: table, state, lists and timers, all of one size fixed at the start. */
 export class ConnectionStore {
   readonly table: FlowTable;
@@ -22,6 +25,8 @@ export class ConnectionStore {
   readonly timers: TimerWheel;
   /** Acknowledgments and window updates owed. */
   readonly ackTimers: TimerWheel;
+  /** Keepalives, and the end of connections that nobody uses. */
+  readonly idleTimers: TimerWheel;
   /** By flow; made when a slot is used for the first time. */
   readonly connections: Connection[] = [];
   /** Flows with work at the end of the batch. */
@@ -33,7 +38,13 @@ export class ConnectionStore {
     this.lists = new SlotLists(capacity, 3);
     this.timers = new TimerWheel(capacity, nowMs);
     this.ackTimers = new TimerWheel(capacity, nowMs);
+    this.idleTimers = new TimerWheel(capacity, nowMs);
     this.touched = new Int32Array(capacity);
+  }
+
+  /** When one of the timers is due at the earliest, or Infinity. */
+  get deadlineMs(): number {
+    return Math.min(this.timers.deadlineMs, this.ackTimers.deadlineMs, this.idleTimers.deadlineMs);
   }
 
   /** A connection in state free for `key`, which must not be in the table; null when the table is full. */
@@ -53,12 +64,21 @@ export class ConnectionStore {
     this.lists.remove(flow);
     this.timers.cancel(flow);
     this.ackTimers.cancel(flow);
+    this.idleTimers.cancel(flow);
     this.table.remove(flow);
     connection.state = State.free;
     connection.socket = -1;
     connection.firstSegment = -1;
     connection.lastSegment = -1;
     connection.ackDue = 0;
+  }
+
+  /** Both sides have closed, and our FIN has left: what is not acknowledged is not waited for without end. */
+  startClosing(connection: Connection, nowMs: number): void {
+    if (connection.closingEndMs !== Infinity) return;
+    const { flow } = connection;
+    connection.closingEndMs = nowMs + CLOSING_MS;
+    if (this.timers.scheduledMs(flow) > connection.closingEndMs) this.timers.schedule(flow, connection.closingEndMs);
   }
 
   /** Puts a connection among those that have work at the end of the batch. */

@@ -1,3 +1,4 @@
+import { IP_QUOTE_WORDS } from "@passt-ts/wire/ip-quote";
 import { type Seq, seq, seqAdd, seqDiff } from "./sequence.ts";
 
 /**
@@ -33,7 +34,7 @@ export const RTO_AFTER_SYN_LOSS_MS = 3000;
 export const PROBE_MS = 200;
 
 /**
- * The state of one connection. Objects are made once for each slot and used again; all fields are numbers and are set
+ * The state of one connection. Objects are made once for each slot and used again; all fields but one are numbers and are set
  * in this order, so that every instance has one shape.
  *
  * Names follow RFC 9293 section 3.3.1; "snd" is towards the guest, "rcv" from the guest.
@@ -127,6 +128,20 @@ export class Connection {
   recovering = 0;
   recoverSeq: Seq = seq(0);
 
+  /** When the last segment of the guest came, and the last event of the socket. */
+  guestMs = 0;
+  socketMs = 0;
+  /** When what is left of a connection that both sides have closed is given up; Infinity before. */
+  closingEndMs: number = Infinity;
+  /** Since when challenge acknowledgments are counted, and how many went out. */
+  challengeStartMs: number = -Infinity;
+  challenges = 0;
+
+  /** What an ICMP error about the guest's SYN has to quote: words of keepIpWords, TTL, and bytes behind the IP header. */
+  readonly synIpWords: Uint32Array = new Uint32Array(IP_QUOTE_WORDS);
+  synHopLimit = 0;
+  synBytes = 0;
+
   constructor(flow: number) {
     this.flow = flow;
   }
@@ -177,6 +192,13 @@ export class Connection {
     this.probed = 0;
     this.recovering = 0;
     this.recoverSeq = seq(0);
+    this.guestMs = 0;
+    this.socketMs = 0;
+    this.closingEndMs = Infinity;
+    this.challengeStartMs = -Infinity;
+    this.challenges = 0;
+    this.synHopLimit = 0;
+    this.synBytes = 0;
   }
 
   /** Sets everything that the guest's initial sequence number decides. */
@@ -202,4 +224,9 @@ export function acknowledgmentWaitMs(connection: Connection): number {
 export function acceptableSequence(connection: Connection): Seq {
   const { sndUna, sndMax, sndWnd } = connection;
   return seqDiff(sndMax, sndUna) <= sndWnd ? sndMax : seqAdd(sndUna, sndWnd);
+}
+
+/** Whether our FIN has left, acknowledged or not. */
+export function isFinSent(connection: Connection): boolean {
+  return connection.hostEof === 1 && connection.sndMax === seqAdd(connection.eofSeq, 1);
 }

@@ -11,7 +11,7 @@ export const TcpCounter = {
   closed: 6,
   /** Header length impossible, a fragment, or port 0. */
   malformed: 7,
-  /** SYN to an address that no flow may go to. */
+  /** SYN to an address that no flow may go to, or a segment to or from one that no host has. */
   refusedAddress: 8,
   tableFull: 9,
   connectFailed: 10,
@@ -41,7 +41,17 @@ export const TcpCounter = {
   framesTooLong: 29,
   /** Resends before the retransmission timeout, of what nothing came after. */
   tailProbes: 30,
+  /** Keepalives for the guest. */
+  keepalives: 31,
+  /** Connections reset because neither side used them. */
+  idleTimeouts: 32,
+  /** Connections that both sides had closed, given up. */
+  closingTimeouts: 33,
+  /** Segments not acceptable beyond the rate of challenge acknowledgments (RFC 5961 section 7). */
+  challengesWithheld: 34,
+  /** ICMP errors that told the guest why its SYN went nowhere. */
+  unreachablesOut: 35,
 } as const;
 
 /** How many counters there are. */
-export const TCP_COUNTERS = 31;
+export const TCP_COUNTERS = 36;

@@ -14,21 +14,27 @@ import type { RxSink } from "@passt-ts/net-backend/rx-sink";
 import type { Packet } from "@passt-ts/wire/packet";
 import { TcpFlag } from "@passt-ts/wire/tcp";
 import { Acknowledger } from "./acknowledger.ts";
+import { challenge } from "./challenge.ts";
 import { type Connection, State } from "./connection.ts";
 import { ConnectionStore, List } from "./connection-store.ts";
 import { TCP_COUNTERS, TcpCounter } from "./counters.ts";
+import { ErrorWriter } from "./error-writer.ts";
 import { GuestAcknowledgment } from "./guest-acknowledgment.ts";
 import { Handshake, isExactReset } from "./handshake.ts";
+import { IDLE_TIMEOUT_MS, IdleWatch, KEEPALIVE_MS } from "./idle-watch.ts";
 import { ReceivePath } from "./receive-path.ts";
 import { Retransmission } from "./retransmission.ts";
 import { Segment } from "./segment.ts";
-import { SegmentBuilder } from "./segment-builder.ts";
+import { SEGMENT_SCRATCH_BYTES, SegmentBuilder } from "./segment-builder.ts";
 import { SendPath } from "./send-path.ts";
 import { seqDiff } from "./sequence.ts";
 import { SocketEvent, type TcpSocketPort } from "./socket-port.ts";
+import { synWaitsMs } from "./syn-schedule.ts";
 import { Teardown } from "./teardown.ts";
 
 const PROTOCOL_TCP = 6;
+/** The longest retransmission timeout, in ms. */
+const RTO_MAX_MS = 120_000;
 /** Duplicate acknowledgments after which a guest without SACK sends again what it lost. */
 const FAST_RETRANSMIT_DUPLICATES = 3;
 
@@ -54,6 +60,13 @@ export interface TcpEngineOptions {
   readonly burstBytes?: number;
   /** Payload after which {@link TcpEngine.turn} returns though more is ready. Default 4 MiB. */
   readonly turnBytes?: number;
+  /** Silence of the guest after which it gets a keepalive, and of both sides after which the connection is reset. */
+  readonly keepaliveMs?: number;
+  readonly idleTimeoutMs?: number;
+  /** net.ipv4.tcp_syn_linear_timeouts, tcp_syn_retries and tcp_rto_max_ms. Defaults 4, 6 and 120 s. */
+  readonly synLinearTimeouts?: number;
+  readonly synRetries?: number;
+  readonly rtoMaxMs?: number;
   /** Payload entries, and segments with payload, that are collected before they are sent. Defaults 4096, 1024. */
   readonly batchEntries?: number;
   readonly batchSegments?: number;
@@ -96,28 +109,38 @@ export class TcpEngine {
     this.#turnBytes = options.turnBytes ?? 4 * 1024 * 1024;
     const teardown = new Teardown(store, sockets, builder, counters);
     this.#teardown = teardown;
-    this.#acknowledger = new Acknowledger(store, sockets, builder);
+    const acknowledger = new Acknowledger(store, sockets, builder);
+    const keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
+    const idleTimeoutMs = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+    const idle = new IdleWatch(store, builder, teardown, counters, keepaliveMs, idleTimeoutMs);
+    this.#acknowledger = acknowledger;
     this.#receivePath = new ReceivePath(store, sockets, teardown, counters, collected, options.batchSegments ?? 1024);
     this.#sendPath = new SendPath(store, sockets, sink, builder, teardown, counters, burstBytes);
     this.#guestAcknowledgment = new GuestAcknowledgment(store, sockets, this.#sendPath, counters);
-    this.#handshake = new Handshake(
+    this.#handshake = new Handshake({
       store,
-      sockets,
+      port: sockets,
       builder,
-      this.#acknowledger,
+      acknowledger,
+      idle,
       teardown,
+      errorWriter: new ErrorWriter(sink, guest, scratchWindow, scratchOffset + SEGMENT_SCRATCH_BYTES),
       addressMap,
       hash,
-      options.mtu,
+      mtu: options.mtu,
+      synWaitsMs: synWaitsMs(options.synLinearTimeouts ?? 4, options.synRetries ?? 6),
       counters,
-    );
+      nowMs,
+    });
     this.#retransmission = new Retransmission(
       store,
       this.#handshake,
       this.#sendPath,
-      this.#acknowledger,
+      acknowledger,
+      idle,
       teardown,
       counters,
+      options.rtoMaxMs ?? RTO_MAX_MS,
     );
   }
 
@@ -128,7 +151,7 @@ export class TcpEngine {
 
   /** When {@link TcpEngine.turn} must be called at the latest though nothing happened, or Infinity. */
   get deadlineMs(): number {
-    return Math.min(this.#store.timers.deadlineMs, this.#store.ackTimers.deadlineMs);
+    return this.#store.deadlineMs;
   }
 
   /**
@@ -189,6 +212,7 @@ export class TcpEngine {
     if (!store.table.has(flow)) return;
     const connection = store.connections[flow];
     if ((events & (SocketEvent.hangUp | SocketEvent.urgent)) !== 0) connection.readToEnd = 1;
+    connection.socketMs = nowMs;
     if (connection.state === State.connecting) {
       this.#handshake.connected(connection, nowMs);
       return;
@@ -269,14 +293,15 @@ export class TcpEngine {
 
   #inputEstablished(connection: Connection, segment: Segment, frame: Iov, frameOffset: number, nowMs: number): void {
     this.#store.touch(connection);
+    connection.guestMs = nowMs;
     const { flags } = segment;
     if ((flags & TcpFlag.rst) !== 0) {
-      this.#inputReset(connection, segment);
+      this.#inputReset(connection, segment, nowMs);
       return;
     }
     if ((flags & TcpFlag.syn) !== 0) {
-      this.counters[TcpCounter.challenges]++;
-      if (connection.ackDue === 0) connection.ackDue = 1;
+      // Whatever its number: a guest that has forgotten this connection answers with the RST that ends it.
+      challenge(connection, this.counters, nowMs);
       return;
     }
     if ((flags & TcpFlag.ack) === 0) return;
@@ -284,7 +309,7 @@ export class TcpEngine {
     this.#receivePath.accept(connection, segment, frame, frameOffset, nowMs);
   }
 
-  #inputReset(connection: Connection, segment: Segment): void {
+  #inputReset(connection: Connection, segment: Segment, nowMs: number): void {
     const { sequence } = segment;
     if (isExactReset(connection, sequence)) {
       this.counters[TcpCounter.resetByGuest]++;
@@ -293,9 +318,7 @@ export class TcpEngine {
     }
     // In the window but not exact: whoever sent it must prove that it knows the number (RFC 5961 section 3.2).
     const isInWindow = seqDiff(sequence, connection.ackSent) >= 0 && seqDiff(sequence, connection.rcvEdge) <= 0;
-    if (!isInWindow) return;
-    this.counters[TcpCounter.challenges]++;
-    if (connection.ackDue === 0) connection.ackDue = 1;
+    if (isInWindow) challenge(connection, this.counters, nowMs);
   }
 
   #consume(connection: Connection, nowMs: number): boolean {

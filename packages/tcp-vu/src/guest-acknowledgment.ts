@@ -1,4 +1,5 @@
 import { TcpFlag } from "@passt-ts/wire/tcp";
+import { challenge } from "./challenge.ts";
 import { acknowledgmentWaitMs, type Connection } from "./connection.ts";
 import { type ConnectionStore, List } from "./connection-store.ts";
 import { TcpCounter } from "./counters.ts";
@@ -22,18 +23,17 @@ export class GuestAcknowledgment {
   }
 
   /**
-   * Processes acknowledgment and window of a segment with ACK; false when it acknowledges what was never sent: the
-   * segment is then dropped, and answered.
+   * Processes acknowledgment and window of a segment with ACK; false when it acknowledges what was never sent, or what
+   * no segment that is still under way can: the segment is then dropped, and challenged (RFC 5961 section 5.2).
    */
   process(connection: Connection, segment: Segment, nowMs: number): boolean {
     const { acknowledgment } = segment;
     const acked = seqDiff(acknowledgment, connection.sndUna);
-    if (acked < 0) return true;
-    if (seqDiff(acknowledgment, connection.sndMax) > 0) {
-      this.#counters[TcpCounter.challenges]++;
-      if (connection.ackDue === 0) connection.ackDue = 1;
+    if (acked < -connection.maxWnd || seqDiff(acknowledgment, connection.sndMax) > 0) {
+      challenge(connection, this.#counters, nowMs);
       return false;
     }
+    if (acked < 0) return true;
     connection.retries = 0;
     const windowBefore = connection.sndWnd;
     if (acked > 0 || this.#isNewest(connection, segment)) this.#updateWindow(connection, segment);

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { loopback4 } from "@passt-ts/address-map/address";
 import { TcpCounter } from "./counters.ts";
 import { offeredMss } from "./handshake.ts";
+import { synWaitsMs } from "./syn-schedule.ts";
 import { EngineRig, GATEWAY4, GUEST6, OUR_LINK_LOCAL, REMOTE4, REMOTE6 } from "./testing/engine-rig.ts";
 import { F } from "./testing/frames.ts";
 import { GuestEnd, openOutbound, synOptions } from "./testing/guest-end.ts";
@@ -149,7 +150,9 @@ test("targets that are no unicast address, and port 0, are dropped silently", ()
   const rig = new EngineRig();
   for (const last of [0xe0000001, 0xffffffff])
     rig.input({ destination: Uint32Array.of(0, 0, 0xffff, last), flags: F.syn });
-  expect(rig.engine.counters[TcpCounter.refusedAddress]).toBe(2);
+  rig.input({ destination: Uint32Array.of(0, 0, 0xffff, 0xe0000001), flags: F.ack });
+  rig.input({ source: Uint32Array.of(0, 0, 0xffff, 0xffffffff), flags: F.syn });
+  expect(rig.engine.counters[TcpCounter.refusedAddress]).toBe(4);
   rig.input({ destinationPort: 0, flags: F.syn });
   rig.input({ sourcePort: 0, flags: F.syn });
   expect(rig.engine.counters[TcpCounter.malformed]).toBe(2);
@@ -227,13 +230,15 @@ test("inbound from the host's loopback appears from the gateway, IPv6 from its o
   ]);
 });
 
-test("inbound: SYN is sent again with the same number, and given up with a reset of the host's side only", () => {
+test("inbound: SYN is sent again with the same number at 1, 2, 3, 4, 5, 7 and 11 s; at 19 s both sides are reset", () => {
   const rig = new EngineRig();
   const { number } = accept(rig);
   const start = rig.nowMs;
   const seen = [...rig.settle().map((segment) => ({ ...segment, atMs: start })), ...rig.pass(30_000)];
-  expect(seen.map((segment) => segment.atMs - start)).toEqual([0, 1000, 2000, 3000, 4000, 5000, 7000, 11000]);
-  for (const segment of seen) expect(segment).toMatchObject({ flags: F.syn, sequence: seen[0].sequence });
+  expect(seen.map((segment) => segment.atMs - start)).toEqual([0, 1000, 2000, 3000, 4000, 5000, 7000, 11000, 19000]);
+  const isn = seen[0].sequence;
+  for (const segment of seen.slice(0, -1)) expect(segment).toMatchObject({ flags: F.syn, sequence: isn });
+  expect(seen.at(-1)).toMatchObject({ flags: F.rst | F.ack, sequence: (isn + 1) >>> 0 });
   expect(rig.sockets.sockets[number].state).toBe("reset");
   expect(rig.engine.flowCount).toBe(0);
   expect(rig.engine.deadlineMs).toBe(Infinity);
@@ -275,4 +280,34 @@ test("initial sequence numbers differ between flows and grow with time", () => {
   });
   expect(numbers[0]).not.toBe(numbers[1]);
   expect((numbers[2] - numbers[0]) >>> 0).toBe(31_250);
+});
+
+test("REF-BUG: however often SYN or SYN,ACK is sent again, a connection has one initial sequence number and its kind stays", () => {
+  const outbound = new EngineRig();
+  outbound.input({ flags: F.syn, sequence: 7 });
+  outbound.sockets.complete(outbound.sockets.last);
+  const answers = [...outbound.settle(), ...outbound.pass(18_000)];
+  expect(answers.length).toBe(8);
+  expect(new Set(answers.map(({ sequence }) => sequence)).size).toBe(1);
+  expect(new Set(answers.map(({ flags }) => flags))).toEqual(new Set([F.syn | F.ack]));
+  const inbound = new EngineRig();
+  accept(inbound);
+  const syns = [...inbound.settle(), ...inbound.pass(18_000)];
+  expect(syns.length).toBe(8);
+  expect(new Set(syns.map(({ sequence, flags }) => `${sequence} ${flags}`)).size).toBe(1);
+});
+
+test("the host's own settings say how often and how long apart SYNs are sent, at most 7 times again", () => {
+  expect(synWaitsMs(4, 6)).toEqual([1000, 1000, 1000, 1000, 1000, 2000, 4000, 8000]);
+  expect(synWaitsMs(0, 2)).toEqual([1000, 2000, 4000]);
+  expect(synWaitsMs(1, 0)).toEqual([1000, 1000]);
+  const rig = new EngineRig({ engine: { synLinearTimeouts: 0, synRetries: 2 } });
+  accept(rig);
+  rig.settle();
+  const start = rig.nowMs;
+  expect(rig.pass(30_000).map(({ atMs, flags }) => [atMs - start, flags])).toEqual([
+    [1000, F.syn],
+    [3000, F.syn],
+    [7000, F.rst | F.ack],
+  ]);
 });

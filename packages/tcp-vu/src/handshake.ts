@@ -1,33 +1,56 @@
-import { isLoopback } from "@passt-ts/address-map/address";
+import { isBroadcast, isLoopback, isMulticast, isUnspecified } from "@passt-ts/address-map/address";
 import type { AddressMap } from "@passt-ts/address-map/address-map";
 import type { FlowKey } from "@passt-ts/flow/flow-key";
 import type { KeyedHash } from "@passt-ts/flow/keyed-hash";
+import { TokenBucket } from "@passt-ts/flow/token-bucket";
+import { keepIpWords } from "@passt-ts/wire/ip-quote";
 import { TcpFlag, TcpOptions } from "@passt-ts/wire/tcp";
 import { type Acknowledger, OFFERED_WINDOW_SCALE } from "./acknowledger.ts";
 import { type Connection, RTO_AFTER_SYN_LOSS_MS, State } from "./connection.ts";
 import { type ConnectionStore, List } from "./connection-store.ts";
 import { TcpCounter } from "./counters.ts";
+import { type ErrorWriter, unreachableCode } from "./error-writer.ts";
+import type { IdleWatch } from "./idle-watch.ts";
 import type { Segment } from "./segment.ts";
 import type { SegmentBuilder } from "./segment-builder.ts";
 import { type Seq, seq, seqAdd, seqDiff } from "./sequence.ts";
 import { SocketError, type TcpSocketPort } from "./socket-port.ts";
 import type { Teardown } from "./teardown.ts";
+import { ToldSyns } from "./told-syns.ts";
 
 const PROTOCOL_TCP = 6;
-/** Waits between SYNs, in ms: they leave at 0, 1, 2, 3, 4, 5, 7 and 11 s, and at 19 s it is over. */
-const SYN_WAITS_MS: readonly number[] = [1000, 1000, 1000, 1000, 1000, 2000, 4000, 8000];
 /** RFC 9293 section 3.7.1: a peer that does not say. */
 const MSS_DEFAULT = 536;
 const MSS_MIN = 64;
 /** RFC 6528: the clock of initial sequence numbers ticks once in 32 ns. */
 const TICKS_PER_MS = 31_250;
+/** ICMP errors: net.ipv4.icmp_msgs_per_sec and icmp_msgs_burst. */
+const ERRORS_PER_SECOND = 1000;
+const ERRORS_BURST = 50;
 /** Above this, an MSS is rounded down to whole pages. */
 const PAGE_BYTES = 4096;
 
-/** The MSS to offer for an MTU. */
+/** The MSS to offer for an MTU; with one that holds no headers the least that can work. */
 export function offeredMss(mtu: number, ipVersion: number): number {
   const bytes = mtu - (ipVersion === 4 ? 40 : 60);
-  return bytes > PAGE_BYTES ? bytes - (bytes % PAGE_BYTES) : bytes;
+  return bytes > PAGE_BYTES ? bytes - (bytes % PAGE_BYTES) : Math.max(MSS_MIN, bytes);
+}
+
+export interface HandshakeOptions {
+  readonly store: ConnectionStore;
+  readonly port: TcpSocketPort;
+  readonly builder: SegmentBuilder;
+  readonly acknowledger: Acknowledger;
+  readonly idle: IdleWatch;
+  readonly teardown: Teardown;
+  readonly errorWriter: ErrorWriter;
+  readonly addressMap: AddressMap;
+  readonly hash: KeyedHash;
+  readonly mtu: number;
+  /** Waits between SYNs, the last one before it is over. */
+  readonly synWaitsMs: readonly number[];
+  readonly counters: Float64Array;
+  readonly nowMs: number;
 }
 
 /** Opens connections: SYN of the guest to connect(), accept() to SYN, and the answers until both sides agree. */
@@ -36,39 +59,43 @@ export class Handshake {
   readonly #port: TcpSocketPort;
   readonly #builder: SegmentBuilder;
   readonly #acknowledger: Acknowledger;
+  readonly #idle: IdleWatch;
   readonly #teardown: Teardown;
+  readonly #errorWriter: ErrorWriter;
   readonly #addressMap: AddressMap;
   readonly #hash: KeyedHash;
   readonly #mtu: number;
+  readonly #synWaitsMs: readonly number[];
   readonly #counters: Float64Array;
+  readonly #errorRate: TokenBucket;
+  readonly #toldSyns: ToldSyns = new ToldSyns();
   readonly #tcpOptions: TcpOptions = new TcpOptions();
   readonly #words: Uint32Array = new Uint32Array(4);
 
-  constructor(
-    store: ConnectionStore,
-    port: TcpSocketPort,
-    builder: SegmentBuilder,
-    acknowledger: Acknowledger,
-    teardown: Teardown,
-    addressMap: AddressMap,
-    hash: KeyedHash,
-    mtu: number,
-    counters: Float64Array,
-  ) {
-    this.#store = store;
-    this.#port = port;
-    this.#builder = builder;
-    this.#acknowledger = acknowledger;
-    this.#teardown = teardown;
-    this.#addressMap = addressMap;
-    this.#hash = hash;
-    this.#mtu = mtu;
-    this.#counters = counters;
+  constructor(options: HandshakeOptions) {
+    this.#store = options.store;
+    this.#port = options.port;
+    this.#builder = options.builder;
+    this.#acknowledger = options.acknowledger;
+    this.#idle = options.idle;
+    this.#teardown = options.teardown;
+    this.#errorWriter = options.errorWriter;
+    this.#addressMap = options.addressMap;
+    this.#hash = options.hash;
+    this.#mtu = options.mtu;
+    this.#synWaitsMs = options.synWaitsMs;
+    this.#counters = options.counters;
+    this.#errorRate = new TokenBucket(ERRORS_PER_SECOND, ERRORS_BURST, options.nowMs);
   }
 
   /** Answers a segment that belongs to no connection (RFC 9293 section 3.10.7.1), or opens one for its SYN. */
   answerUnknown(key: FlowKey, ipVersion: number, segment: Segment, view: DataView, nowMs: number): void {
     if (segment.has(TcpFlag.rst)) return;
+    // No host is a group: to answer as one would tell the guest nonsense (RFC 9293 section 3.9.2.3).
+    if (isGroup(key.peer) || isGroup(key.guest)) {
+      this.#counters[TcpCounter.refusedAddress]++;
+      return;
+    }
     if (segment.has(TcpFlag.syn) && !segment.has(TcpFlag.ack)) this.#open(key, ipVersion, segment, view, nowMs);
     else this.#refuse(key, ipVersion, segment);
   }
@@ -102,6 +129,10 @@ export class Handshake {
     if (error === SocketError.inProgress) return;
     if (error < 0) {
       this.#counters[TcpCounter.connectFailed]++;
+      if (this.#tellUnreachable(connection, error, nowMs)) {
+        this.#teardown.resetHost(connection);
+        return;
+      }
       // Nothing was sent yet: a RST that acknowledges the SYN carries sequence number 0.
       connection.sndUna = seq(0);
       connection.sndMax = seq(0);
@@ -138,21 +169,21 @@ export class Handshake {
       return false;
     }
     connection.sndWl1 = segment.sequence;
-    this.#establish(connection, segment, segment.window << connection.guestScale);
+    this.#establish(connection, segment, segment.window << connection.guestScale, nowMs);
     return true;
   }
 
   /** The guest has not answered in time: SYN or SYN,ACK again with the same number, or the end. */
   timeout(connection: Connection, nowMs: number): void {
     connection.retries++;
-    if (connection.retries < SYN_WAITS_MS.length) {
+    if (connection.retries < this.#synWaitsMs.length) {
       connection.firstRtoMs = RTO_AFTER_SYN_LOSS_MS;
       this.#sendSyn(connection, nowMs);
       return;
     }
     this.#counters[TcpCounter.handshakeTimeout]++;
-    if (connection.state === State.synReceived) this.#teardown.abort(connection, nowMs);
-    else this.#teardown.resetHost(connection);
+    // A guest whose answers got lost has half a connection, which the RST ends.
+    this.#teardown.abort(connection, nowMs);
   }
 
   #open(key: FlowKey, ipVersion: number, segment: Segment, view: DataView, nowMs: number): void {
@@ -168,18 +199,22 @@ export class Handshake {
       return;
     }
     connection.open(State.connecting, ipVersion, this.#initialSequence(key, nowMs));
+    connection.setGuestStart(seqAdd(segment.sequence, 1));
+    keepIpWords(view, segment.ipAt, ipVersion, connection.synIpWords, 0);
+    connection.synHopLimit = segment.hopLimit;
+    connection.synBytes = segment.headerBytes + segment.payloadBytes;
     const socket = this.#port.connect(connection.flow, host, key.peerPort);
     if (socket < 0) {
       this.#counters[TcpCounter.connectFailed]++;
+      const isTold = this.#tellUnreachable(connection, socket, nowMs);
       this.#store.remove(connection);
-      this.#refuse(key, ipVersion, segment);
+      if (!isTold) this.#refuse(key, ipVersion, segment);
       return;
     }
     this.#counters[TcpCounter.opened]++;
     connection.socket = socket;
     connection.local = isLoopback(host, 0) ? 1 : 0;
     connection.offeredMss = offeredMss(this.#mtu, ipVersion);
-    connection.setGuestStart(seqAdd(segment.sequence, 1));
     this.#readOptions(connection, segment, view);
     connection.sndWnd = segment.window;
     connection.sndWl1 = segment.sequence;
@@ -203,14 +238,14 @@ export class Handshake {
     this.#readOptions(connection, segment, view);
     connection.sndWl1 = segment.sequence;
     // The window of a segment with SYN is not scaled (RFC 7323 section 2.2).
-    this.#establish(connection, segment, segment.window);
+    this.#establish(connection, segment, segment.window, nowMs);
     connection.ackDue = 1;
     this.#store.touch(connection);
     this.#acknowledger.settle(connection, nowMs);
     return true;
   }
 
-  #establish(connection: Connection, segment: Segment, window: number): void {
+  #establish(connection: Connection, segment: Segment, window: number, nowMs: number): void {
     connection.state = State.established;
     connection.sndUna = connection.sndNxt;
     connection.sndWl2 = segment.acknowledgment;
@@ -219,6 +254,7 @@ export class Handshake {
     connection.retries = 0;
     connection.rtoMs = connection.firstRtoMs;
     this.#store.timers.cancel(connection.flow);
+    this.#idle.start(connection, nowMs);
     // Whatever the socket told before now was not looked at.
     if (this.#store.lists.listOf(connection.flow) === -1) this.#store.lists.append(List.ready, connection.flow);
   }
@@ -234,7 +270,7 @@ export class Handshake {
   }
 
   #sendSyn(connection: Connection, nowMs: number): void {
-    this.#store.timers.schedule(connection.flow, nowMs + SYN_WAITS_MS[connection.retries]);
+    this.#store.timers.schedule(connection.flow, nowMs + this.#synWaitsMs[connection.retries]);
     this.#emitSyn(connection);
   }
 
@@ -263,6 +299,24 @@ export class Handshake {
     if (sent === 0) this.#counters[TcpCounter.resetsOut]++;
   }
 
+  /**
+   * Answers a SYN whose connect() failed with an ICMP error when one says it better than a RST. False when a RST is to
+   * say it: also to a guest that had the error and goes on all the same, or did not get it because the ring had no room,
+   * and when there are more errors than a router may send (RFC 4443 section 2.4 f).
+   */
+  #tellUnreachable(connection: Connection, error: number, nowMs: number): boolean {
+    const { flow, ipVersion } = connection;
+    const code = unreachableCode(error, ipVersion);
+    if (code < 0 || !this.#errorRate.take(nowMs)) return false;
+    const { guestAddress, peerAddress, guestPort, peerPort } = this.#store.table;
+    const ports = [guestPort[flow], peerPort[flow]] as const;
+    const hash = this.#hash.hash(guestAddress, 4 * flow, peerAddress, 4 * flow, ...ports, PROTOCOL_TCP);
+    if (this.#toldSyns.add(hash, connection.rcvStart)) return false;
+    const written = this.#errorWriter.write(connection, code, guestAddress, peerAddress, 4 * flow, ...ports);
+    this.#counters[written === 0 ? TcpCounter.unreachablesOut : TcpCounter.segmentsDropped]++;
+    return true;
+  }
+
   /** RFC 6528: a clock, and a secret function of the connection. */
   #initialSequence(key: FlowKey, nowMs: number): Seq {
     const { guest, peer, guestPort, peerPort } = key;
@@ -276,4 +330,9 @@ export function isExactReset(connection: Connection, sequence: Seq): boolean {
   return (
     sequence === connection.rcvQueued || sequence === connection.rcvNxt || seqDiff(sequence, connection.ackSent) === 0
   );
+}
+
+/** Addresses that no host has. */
+function isGroup(words: Uint32Array): boolean {
+  return isMulticast(words, 0) || isBroadcast(words, 0) || isUnspecified(words, 0);
 }

@@ -1,6 +1,6 @@
 import { appendRange, Iov, IovPool } from "@passt-ts/iov/iov";
 import { TcpFlag } from "@passt-ts/wire/tcp";
-import { type Connection, State } from "./connection.ts";
+import { type Connection, isFinSent, State } from "./connection.ts";
 import type { ConnectionStore } from "./connection-store.ts";
 import { TcpCounter } from "./counters.ts";
 import type { Segment } from "./segment.ts";
@@ -98,6 +98,7 @@ export class ReceivePath {
     connection.guestFin = 1;
     connection.rcvNxt = connection.rcvQueued;
     if (connection.ackDue === 0) connection.ackDue = 1;
+    if (isFinSent(connection)) this.#store.startClosing(connection, nowMs);
     // An error means that the connection is gone already: its event comes.
     if (this.#port.shutdownWrite(connection.socket) < 0) this.#counters[TcpCounter.socketErrors]++;
   }

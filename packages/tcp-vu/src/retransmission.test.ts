@@ -187,6 +187,17 @@ test("a closed window is probed with one unit of it after 1, 2, 4 s; nothing els
   }
 });
 
+test("a guest that answers no probe is reset at 247 s, as one that acknowledges no payload", () => {
+  const rig = new EngineRig();
+  const end = openOutbound(rig, { window: 0 });
+  rig.sockets.push(end.socket, pattern(5000));
+  rig.settle();
+  const start = rig.nowMs;
+  const seen = rig.pass(300_000).map(({ atMs, flags }) => [(atMs - start) / 1000, flags & F.rst]);
+  expect(seen).toEqual([...[1, 3, 7, 15, 31, 63, 127].map((second) => [second, 0]), [247, F.rst]]);
+  expect([end.socket.state, rig.engine.flowCount]).toEqual(["reset", 0]);
+});
+
 test("a guest that answers probes with window 0 keeps its connection, however long", () => {
   const rig = new EngineRig();
   const end = openOutbound(rig, { window: 0 });
@@ -236,4 +247,52 @@ test("an empty socket and a closed window: looked at once, then no timer runs", 
   const rig = new EngineRig();
   openOutbound(rig, { window: 0 });
   expect([rig.pass(500_000), rig.engine.deadlineMs, rig.engine.flowCount]).toEqual([[], Infinity, 1]);
+});
+
+test("REF-BUG: a probe without window scale is one byte, in a frame of 55 bytes, and nothing of what follows it", () => {
+  for (const entryBytes of [[65562], [12, 1514], [66, 600]]) {
+    const rig = new EngineRig({ sink: { entryBytes } });
+    const end = openOutbound(rig, { options: synOptions(1460), window: 0 });
+    rig.sockets.push(end.socket, pattern(3000));
+    rig.settle();
+    const [probe, ...rest] = rig.pass(1000);
+    expect([probe.payload, probe.frame.bytes.length, rest]).toEqual([[pattern(3000)[0]], 55, []]);
+  }
+});
+
+test("the longest timeout is the host's own setting", () => {
+  const rig = new EngineRig({ engine: { rtoMaxMs: 4000 } });
+  openWithFlight(rig, 100);
+  expect(momentsIn(rig, 60_000)).toEqual([200, 1000, 3000, 7000, 11_000, 15_000, 19_000, 23_000, 27_000]);
+});
+
+test("when both sides have closed, a guest that does not acknowledge our FIN is waited for 60 s, then both are reset", () => {
+  for (const hostFirst of [true, false]) {
+    const rig = new EngineRig();
+    const end = openOutbound(rig);
+    if (hostFirst) rig.sockets.end(end.socket);
+    rig.settle();
+    rig.input(end.segment({ flags: F.ack | F.fin }));
+    end.next++;
+    if (!hostFirst) rig.sockets.end(end.socket);
+    rig.settle();
+    const start = rig.nowMs;
+    const seen = rig.pass(300_000);
+    expect(seen.at(-1)).toMatchObject({ flags: F.rst | F.ack, atMs: start + 60_000, acknowledgment: end.next });
+    expect([end.socket.state, rig.engine.flowCount, rig.engine.deadlineMs]).toEqual(["reset", 0, Infinity]);
+    expect(rig.engine.counters[TcpCounter.closingTimeouts]).toBe(1);
+  }
+});
+
+test("the 60 s begin with the second FIN, whatever the retransmission timeout has grown to", () => {
+  const rig = new EngineRig();
+  const end = openOutbound(rig);
+  rig.sockets.end(end.socket);
+  rig.settle();
+  rig.pass(100_000);
+  // A segment that acknowledges nothing new leaves the timer as it is.
+  rig.input(end.segment({ flags: F.ack | F.fin }));
+  end.next++;
+  const start = rig.nowMs;
+  expect(rig.pass(300_000).at(-1)).toMatchObject({ flags: F.rst | F.ack, atMs: start + 60_000 });
 });

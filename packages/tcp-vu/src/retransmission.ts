@@ -3,11 +3,11 @@ import { type Connection, PROBE_MS, State } from "./connection.ts";
 import { type ConnectionStore, List } from "./connection-store.ts";
 import { TcpCounter } from "./counters.ts";
 import type { Handshake } from "./handshake.ts";
+import type { IdleWatch } from "./idle-watch.ts";
 import type { SendPath } from "./send-path.ts";
 import type { Teardown } from "./teardown.ts";
 
-/** The longest timeout, in ms, and how often the same data is sent again: RST at 247 s. */
-const RTO_MAX_MS = 120_000;
+/** How often the same data is sent again: RST at 247 s. */
 const RESENDS_MAX = 7;
 
 /** What happens when the timer of a flow expires. */
@@ -16,33 +16,43 @@ export class Retransmission {
   readonly #handshake: Handshake;
   readonly #sendPath: SendPath;
   readonly #acknowledger: Acknowledger;
+  readonly #idle: IdleWatch;
   readonly #teardown: Teardown;
   readonly #counters: Float64Array;
+  readonly #rtoMaxMs: number;
 
+  /** @param rtoMaxMs the longest timeout. */
   constructor(
     store: ConnectionStore,
     handshake: Handshake,
     sendPath: SendPath,
     acknowledger: Acknowledger,
+    idle: IdleWatch,
     teardown: Teardown,
     counters: Float64Array,
+    rtoMaxMs: number,
   ) {
     this.#store = store;
     this.#handshake = handshake;
     this.#sendPath = sendPath;
     this.#acknowledger = acknowledger;
+    this.#idle = idle;
     this.#teardown = teardown;
     this.#counters = counters;
+    this.#rtoMaxMs = rtoMaxMs;
   }
 
   /** Handles every timer that is due. */
   expire(nowMs: number): void {
-    const { timers, ackTimers, connections } = this.#store;
+    const { timers, ackTimers, idleTimers, connections } = this.#store;
     for (let flow = timers.expire(nowMs); flow !== -1; flow = timers.expire(nowMs)) {
       this.#expired(connections[flow], nowMs);
     }
     for (let flow = ackTimers.expire(nowMs); flow !== -1; flow = ackTimers.expire(nowMs)) {
       this.#acknowledger.settle(connections[flow], nowMs);
+    }
+    for (let flow = idleTimers.expire(nowMs); flow !== -1; flow = idleTimers.expire(nowMs)) {
+      this.#idle.expired(connections[flow], nowMs);
     }
   }
 
@@ -65,6 +75,11 @@ export class Retransmission {
       this.#store.timers.schedule(connection.flow, nowMs + connection.rtoMs);
       return;
     }
+    if (nowMs >= connection.closingEndMs) {
+      this.#counters[TcpCounter.closingTimeouts]++;
+      this.#teardown.abort(connection, nowMs);
+      return;
+    }
     if (connection.probed === 0 && connection.retries === 0 && connection.sndWnd > 0) {
       this.#probe(connection, nowMs);
       return;
@@ -75,7 +90,7 @@ export class Retransmission {
       return;
     }
     connection.retries++;
-    connection.rtoMs = Math.min(2 * connection.rtoMs, RTO_MAX_MS);
+    connection.rtoMs = Math.min(2 * connection.rtoMs, this.#rtoMaxMs);
     if (connection.sndWnd === 0) {
       connection.probeBytes = Math.min(1 << connection.guestScale, connection.mss);
       this.#counters[TcpCounter.zeroWindowProbes]++;
@@ -85,7 +100,7 @@ export class Retransmission {
       connection.recoverSeq = connection.sndMax;
     }
     this.#sendPath.rewind(connection);
-    this.#store.timers.schedule(connection.flow, nowMs + connection.rtoMs);
+    this.#store.timers.schedule(connection.flow, Math.min(nowMs + connection.rtoMs, connection.closingEndMs));
   }
 
   /** Sends again before the retransmission timeout: an acknowledgment, of this or of a gap, goes on from there. */

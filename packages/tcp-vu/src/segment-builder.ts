@@ -14,10 +14,13 @@ import { setTcpChecksum, Tcp, TcpFlag, writeTcp, writeTcpSynOptions } from "@pas
 import { VirtioNetGso } from "@passt-ts/wire/virtio-net-header";
 import type { Connection } from "./connection.ts";
 import { TcpCounter } from "./counters.ts";
+import { ERROR_SCRATCH_BYTES } from "./error-writer.ts";
 import { type Seq, seqDiff } from "./sequence.ts";
 
-/** Bytes of scratch that the engine needs: the longest header it builds is 82 bytes. */
-export const SCRATCH_BYTES = 128;
+/** Bytes of scratch that the builder needs: the longest header it builds is 82 bytes. */
+export const SEGMENT_SCRATCH_BYTES = 128;
+/** Bytes of scratch that the engine needs: for headers of segments, then for an ICMP error. */
+export const SCRATCH_BYTES: number = SEGMENT_SCRATCH_BYTES + ERROR_SCRATCH_BYTES;
 
 const HOP_LIMIT = 255;
 /** VIRTIO_NET_HDR_F_NEEDS_CSUM (virtio 1.3, 5.1.6). */
@@ -36,7 +39,7 @@ export function windowField(connection: Connection): number {
 
 export interface SegmentBuilderOptions {
   readonly sink: RxSink;
-  /** {@link SCRATCH_BYTES} bytes at `scratchOffset` of this window belong to the builder. */
+  /** {@link SEGMENT_SCRATCH_BYTES} bytes at `scratchOffset` of this window belong to the builder. */
   readonly scratchWindow: number;
   readonly scratchOffset: number;
   readonly guest: GuestIdentity;

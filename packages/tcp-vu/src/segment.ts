@@ -21,6 +21,9 @@ export class Segment {
   window = 0;
   sourcePort = 0;
   destinationPort = 0;
+  /** Where the IP header lies in the view, and its TTL or hop limit. */
+  ipAt = 0;
+  hopLimit = 0;
   /** Where the header lies in the view, and its length with options. */
   at = 0;
   headerBytes = 0;
@@ -40,6 +43,8 @@ export class Segment {
     this.window = tcpWindow(view, at);
     this.sourcePort = tcpSourcePort(view, at);
     this.destinationPort = tcpDestinationPort(view, at);
+    this.ipAt = packet.ipAt;
+    this.hopLimit = packet.hopLimit;
     this.at = at;
     this.headerBytes = headerBytes;
     this.payloadBytes = packet.l4Length - headerBytes;

@@ -153,6 +153,7 @@ export class SendPath {
     connection.sndNxt = seqAdd(eofSeq, 1);
     connection.sndMax = seqMax(connection.sndMax, connection.sndNxt);
     this.startTimer(connection, nowMs);
+    if (connection.guestFin === 1) this.#store.startClosing(connection, nowMs);
   }
 
   /** Payload bytes of one frame: a segment, or as many as the driver takes in one frame with a gso_size. */

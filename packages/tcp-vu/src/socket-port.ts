@@ -14,10 +14,15 @@ export const SocketEvent = {
 
 /** Negative results that the engine tells apart (Linux numbers); every other one ends the connection. */
 export const SocketError = {
+  notPermitted: -1,
   interrupted: -4,
   again: -11,
+  accessDenied: -13,
   brokenPipe: -32,
+  noProtocol: -92,
+  networkUnreachable: -101,
   connectionReset: -104,
+  hostUnreachable: -113,
   inProgress: -115,
 } as const;
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { IDLE_TIMEOUT_MS, KEEPALIVE_MS } from "./idle-watch.ts";
 import { BadLink } from "./testing/bad-link.ts";
 import { EngineRig, GUEST4, GUEST6, REMOTE4, REMOTE6 } from "./testing/engine-rig.ts";
 import type { FakeSocket } from "./testing/fake-tcp-sockets.ts";
@@ -105,7 +106,7 @@ class Run {
     this.#ringElements = given.ringElements;
     this.rig = new EngineRig({
       sink: { entryBytes, partialChecksum, elements: given.ringElements },
-      engine: { batchSegments, burstBytes, capacity: 3 },
+      engine: { batchSegments, burstBytes, capacity: 3, keepaliveMs: KEEPALIVE_MS, idleTimeoutMs: IDLE_TIMEOUT_MS },
       peekOffset,
       pieces,
     });

@@ -39,7 +39,7 @@ export class Teardown {
 
   /** Resets both sides. While the ring has no room for the RST, the connection stays in state resetting. */
   abort(connection: Connection, nowMs: number): void {
-    const { lists, timers, ackTimers } = this.#store;
+    const { lists, timers, ackTimers, idleTimers } = this.#store;
     // The RST carries the flow label of the segments before it: the number of the socket.
     this.#builder.selectFlow(connection);
     if (connection.socket >= 0) this.#port.reset(connection.socket);
@@ -52,6 +52,7 @@ export class Teardown {
     connection.ackDue = 0;
     lists.remove(connection.flow);
     ackTimers.cancel(connection.flow);
+    idleTimers.cancel(connection.flow);
     timers.schedule(connection.flow, nowMs + RESET_WAIT_MS);
     this.#sendSelectedReset(connection);
   }

@@ -16,8 +16,10 @@ export class DatagramSlots {
   readonly capacity: number;
   /** One entry a slot. */
   readonly pool: IovPool;
-  /** Bytes of the datagram in the slot. */
+  /** Bytes of the datagram in the slot, or of all datagrams that were joined in it. */
   readonly lengthBytes: Int32Array;
+  /** Bytes of each of the datagrams of one peer that the kernel joined (UDP_GRO), the last may be shorter; 0: it is one. */
+  readonly segmentBytes: Int32Array;
   /** 1 when the datagram was longer than the slot, which only a broken port can cause; it is dropped. */
   readonly truncated: Uint8Array;
   /** Source address, 4 words a slot, and port; read of datagrams from listening sockets only. */
@@ -41,11 +43,25 @@ export class DatagramSlots {
     this.pool = new IovPool(windows, capacity);
     for (let i = 0; i < capacity; i++) this.pool.append(window, offset + i * SLOT_BYTES, SLOT_BYTES);
     this.lengthBytes = new Int32Array(capacity);
+    this.segmentBytes = new Int32Array(capacity);
     this.truncated = new Uint8Array(capacity);
     this.address = new Uint32Array(4 * capacity);
     this.port = new Uint16Array(capacity);
     this.scope = new Uint32Array(capacity);
     this.localAddress = new Uint32Array(4 * capacity);
+  }
+
+  /** Bytes of the datagram that begins `from` bytes behind the beginning of slot `index`. */
+  datagramBytes(index: number, from: number): number {
+    const left = this.lengthBytes[index] - from;
+    const segment = this.segmentBytes[index];
+    return segment > 0 && segment < left ? segment : left;
+  }
+
+  /** Datagrams from there to the end of the slot; an empty slot holds an empty datagram. */
+  datagramCount(index: number, from: number): number {
+    const segment = this.segmentBytes[index];
+    return segment > 0 ? Math.max(1, Math.ceil((this.lengthBytes[index] - from) / segment)) : 1;
   }
 
   /** Where slot `index` begins in the window. */

@@ -11,6 +11,7 @@ import { Ethernet, EtherType, writeEthernet } from "@passt-ts/wire/ethernet";
 import { IpProtocol, Ipv4, writeIpv4 } from "@passt-ts/wire/ipv4";
 import { Ipv6, writeIpv6 } from "@passt-ts/wire/ipv6";
 import { setUdpChecksum, Udp, writeUdp } from "@passt-ts/wire/udp";
+import { VirtioNetGso } from "@passt-ts/wire/virtio-net-header";
 
 /** `VIRTIO_NET_HDR_F_NEEDS_CSUM` (virtio 1.3, 5.1.6). */
 const NEEDS_CHECKSUM = 1;
@@ -39,7 +40,7 @@ export interface DatagramWriterOptions {
   scratchOffset: number;
 }
 
-/** Turns a payload of known length in flat memory into a UDP frame for the guest. */
+/** Turns payloads of known length in flat memory into UDP frames for the guest. */
 export class DatagramWriter {
   readonly #windows: WindowTable;
   readonly #sink: RxSink;
@@ -57,9 +58,22 @@ export class DatagramWriter {
     this.#frame = new Iov(options.sink.frames.pool);
   }
 
+  /** The most payload bytes of several datagrams of `segmentBytes` bytes that one frame may hold; 0: only one each. */
+  joinedBytesMax(v4: boolean, segmentBytes: number): number {
+    const sink = this.#sink;
+    const frameBytes = (v4 ? sink.udpSegmentationBytesMax4 : sink.udpSegmentationBytesMax6) ?? 0;
+    if (!sink.partialChecksum) return 0;
+    const ipBytes = Math.min(frameBytes - Ethernet.headerBytes, IP_BYTES_MAX);
+    const room = ipBytes - Udp.headerBytes - (v4 ? Ipv4.headerBytes : Ipv6.headerBytes);
+    const segments = Math.floor(room / segmentBytes);
+    return segments > 1 ? segments * segmentBytes : 0;
+  }
+
   /**
    * Sends the guest one datagram: exactly `lengthBytes` bytes at `from` of window `window`.
    *
+   * @param segmentBytes 0, or: the bytes are several datagrams of so many bytes, the last may be shorter, within
+   *   {@link joinedBytesMax}; the guest's stack takes them apart (virtio 1.3, 5.1.6.2).
    * @param source words `sourceAt` to `sourceAt + 3` are the source; so for `destination`. One family.
    * @returns 0, a number of Refused, or {@link DATAGRAM_TOO_LONG}.
    */
@@ -73,6 +87,7 @@ export class DatagramWriter {
     window: number,
     from: number,
     lengthBytes: number,
+    segmentBytes: number,
   ): number {
     const sink = this.#sink;
     const v4 = isIpv4Mapped(source, sourceAt);
@@ -100,6 +115,11 @@ export class DatagramWriter {
       frames.checksumStart[index] = udpOffset;
       frames.checksumOffset[index] = Udp.checksum;
       view.setUint16(udpAt + Udp.checksum, pseudo);
+      if (segmentBytes > 0) {
+        frames.gsoType[index] = VirtioNetGso.udpL4;
+        frames.gsoSize[index] = segmentBytes;
+        frames.headerLength[index] = headerLength;
+      }
     } else {
       // The slot is summed, not the frame: the guest can write there already, and what was received is what is sent.
       const header = sumBytes(view, udpAt, udpAt + Udp.headerBytes, pseudo);

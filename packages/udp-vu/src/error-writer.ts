@@ -1,6 +1,7 @@
 import { isIpv4Mapped } from "@passt-ts/address-map/address";
 import type { GuestIdentity } from "@passt-ts/address-map/guest-identity";
-import { pseudoHeader6 } from "@passt-ts/checksum/pseudo-header";
+import { checksumBytes } from "@passt-ts/checksum/checksum";
+import { pseudoHeader4, pseudoHeader6 } from "@passt-ts/checksum/pseudo-header";
 import { Iov } from "@passt-ts/iov/iov";
 import { scatter } from "@passt-ts/iov/memcopy";
 import type { WindowTable } from "@passt-ts/iov/windows";
@@ -8,9 +9,10 @@ import type { RxSink } from "@passt-ts/net-backend/rx-sink";
 import { Ethernet, EtherType, writeEthernet } from "@passt-ts/wire/ethernet";
 import { ICMP_ERROR_PACKET_BYTES_MAX, Icmp, writeIcmpError } from "@passt-ts/wire/icmp";
 import { ICMPV6_ERROR_PACKET_BYTES_MAX, writeIcmpv6Error } from "@passt-ts/wire/icmpv6";
+import { restoreIpWords } from "@passt-ts/wire/ip-quote";
 import { IpProtocol, Ipv4, writeIpv4 } from "@passt-ts/wire/ipv4";
 import { Ipv6, writeIpv6 } from "@passt-ts/wire/ipv6";
-import { Udp, writeUdp } from "@passt-ts/wire/udp";
+import { setUdpChecksum, Udp, writeUdp } from "@passt-ts/wire/udp";
 
 const HOP_LIMIT = 255;
 
@@ -39,6 +41,13 @@ export class FailedDatagram {
   peerPort = 0;
   /** TTL or hop limit that the quote shows. */
   hopLimit = 0;
+  /** What else the quoted IP header shows: words of keepIpWords. */
+  ipWords: Uint32Array = NO_ADDRESS;
+  ipWordsAt = 0;
+  /** Payload bytes of the datagram, known or not. */
+  payloadLength = 0;
+  /** It was sent with a checksum. */
+  hasChecksum = false;
   /** Payload bytes that are known and stand at {@link ERROR_DATA_OFFSET} of the scratch. */
   dataLength = 0;
 }
@@ -57,7 +66,8 @@ export interface ErrorWriterOptions {
 /**
  * Tells the guest that a datagram of its did not arrive: an ICMP or ICMPv6 error that quotes the datagram's headers as
  * the guest wrote them, addresses translated back, and as much payload as is known and RFC 1812 section 4.3.2.3 or RFC
- * 4443 section 2.4 (c) let in; nothing behind it. The quoted UDP checksum is 0: the guest's own is not known any more.
+ * 4443 section 2.4 (c) let in; nothing behind it. The quoted UDP checksum is the guest's, complete, when all of the
+ * payload is known, else 0.
  */
 export class ErrorWriter {
   readonly #windows: WindowTable;
@@ -97,6 +107,13 @@ export class ErrorWriter {
     return 0;
   }
 
+  #writeUdp(view: DataView, at: number, datagram: FailedDatagram, pseudo: number): void {
+    const { payloadLength, dataLength, hasChecksum } = datagram;
+    writeUdp(view, at, datagram.guestPort, datagram.peerPort, payloadLength);
+    if (!hasChecksum || dataLength !== payloadLength) return;
+    setUdpChecksum(view, at, checksumBytes(view, at, at + Udp.headerBytes + dataLength, pseudo));
+  }
+
   #write4(
     at: number,
     datagram: FailedDatagram,
@@ -112,7 +129,7 @@ export class ErrorWriter {
     const ipAt = writeEthernet(view, at, this.#guest.mac, this.#guest.ourMac, EtherType.ipv4);
     const icmpLength = Icmp.headerBytes + quoteLength;
     const icmpAt = writeIpv4(view, ipAt, icmpLength, IpProtocol.icmp, HOP_LIMIT, source, sourceAt, guest, guestAt);
-    const originalLength = Udp.headerBytes + datagram.dataLength;
+    const originalLength = Udp.headerBytes + datagram.payloadLength;
     const udpAt = writeIpv4(
       view,
       icmpAt + Icmp.headerBytes,
@@ -124,7 +141,8 @@ export class ErrorWriter {
       peer,
       peerAt,
     );
-    writeUdp(view, udpAt, datagram.guestPort, datagram.peerPort, datagram.dataLength);
+    restoreIpWords(view, icmpAt + Icmp.headerBytes, 4, datagram.ipWords, datagram.ipWordsAt);
+    this.#writeUdp(view, udpAt, datagram, pseudoHeader4(guest, guestAt, peer, peerAt, IpProtocol.udp, originalLength));
     writeIcmpError(view, icmpAt, type, code, 0, quoteLength);
   }
 
@@ -143,7 +161,7 @@ export class ErrorWriter {
     const ipAt = writeEthernet(view, at, this.#guest.mac, this.#guest.ourMac, EtherType.ipv6);
     const icmpLength = Icmp.headerBytes + quoteLength;
     const icmpAt = writeIpv6(view, ipAt, icmpLength, IpProtocol.icmpv6, HOP_LIMIT, 0, source, sourceAt, guest, guestAt);
-    const originalLength = Udp.headerBytes + datagram.dataLength;
+    const originalLength = Udp.headerBytes + datagram.payloadLength;
     const udpAt = writeIpv6(
       view,
       icmpAt + Icmp.headerBytes,
@@ -156,7 +174,8 @@ export class ErrorWriter {
       peer,
       peerAt,
     );
-    writeUdp(view, udpAt, datagram.guestPort, datagram.peerPort, datagram.dataLength);
+    restoreIpWords(view, icmpAt + Icmp.headerBytes, 6, datagram.ipWords, datagram.ipWordsAt);
+    this.#writeUdp(view, udpAt, datagram, pseudoHeader6(guest, guestAt, peer, peerAt, IpProtocol.udp, originalLength));
     const pseudo = pseudoHeader6(source, sourceAt, guest, guestAt, IpProtocol.icmpv6, icmpLength);
     writeIcmpv6Error(view, icmpAt, type, code, 0, quoteLength, pseudo);
   }

@@ -38,7 +38,7 @@ export interface UdpSocketPort {
    * Receives up to `slots.capacity` datagrams into the slots from 0 on, in one call (recvmmsg), and fills their columns.
    *
    * Returns how many came, or -errno; -EAGAIN when none waits. Fewer than the slots hold means that no more wait: an
-   * event comes for what arrives later.
+   * event comes for what arrives later. A slot may hold several datagrams of one peer (`slots.segmentBytes`).
    */
   receiveBatch(socket: number, slots: DatagramSlots): number;
 

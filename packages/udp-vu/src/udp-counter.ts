@@ -44,7 +44,7 @@ export const UdpCounter = {
   droppedFlowEnded: 23,
   /** cut by a receive. */
   droppedTruncated: 24,
-  /** an ICMP error that found no room. */
+  /** an ICMP error that found no room, or was one too many of our own. */
   droppedError: 25,
   /** Receives that failed with another error than EAGAIN. */
   receiveErrors: 26,

@@ -9,6 +9,7 @@ import { FlowKey } from "@passt-ts/flow/flow-key";
 import { SlotLists } from "@passt-ts/flow/slot-list";
 import type { Iov } from "@passt-ts/iov/iov";
 import type { RxSink } from "@passt-ts/net-backend/rx-sink";
+import { IP_QUOTE_WORDS, keepIpWords } from "@passt-ts/wire/ip-quote";
 import { IpProtocol } from "@passt-ts/wire/ipv4";
 import type { Packet } from "@passt-ts/wire/packet";
 import { checkUdp, Udp, udpDestinationPort, udpSourcePort } from "@passt-ts/wire/udp";
@@ -17,7 +18,7 @@ import { DatagramWriter } from "./datagram-writer.ts";
 import { ErrorWriter } from "./error-writer.ts";
 import { Errno, SocketEvent, type UdpSocketPort } from "./socket-port.ts";
 import { UDP_COUNTERS, UdpCounter } from "./udp-counter.ts";
-import { UdpErrors } from "./udp-errors.ts";
+import { hasChecksum, UdpErrors } from "./udp-errors.ts";
 import { CONNECTED, Direction, UdpFlows } from "./udp-flows.ts";
 import { UdpListeners } from "./udp-listeners.ts";
 import {
@@ -111,6 +112,7 @@ export class UdpEngine {
       writer: errorWriter,
       ...errorScratch,
       counters,
+      nowMs: options.nowMs,
     });
     this.#lists = new SlotLists(slotTotal, 1);
     this.#errorPending = new Uint8Array(slotTotal);
@@ -148,10 +150,11 @@ export class UdpEngine {
     const payloadOffset = frameOffset + packet.l4Offset + Udp.headerBytes;
     let flow = this.#flows.table.find(this.#key);
     if (flow === -1) {
-      flow = this.#open(packet, frame, payloadOffset, lengthBytes, nowMs);
+      flow = this.#open(packet, view, frame, payloadOffset, lengthBytes, nowMs);
       if (flow === -1) return;
     }
     if (this.#flows.listener[flow] === CONNECTED) this.#copyHopLimit(flow, packet);
+    this.#keepForQuote(flow, packet, view, segmentBytes === 0 ? lengthBytes : Math.min(segmentBytes, lengthBytes));
     if (segmentBytes === 0 || segmentBytes >= lengthBytes) this.#add(flow, frame, payloadOffset, lengthBytes, nowMs);
     else this.#addSegments(flow, frame, payloadOffset, lengthBytes, segmentBytes, nowMs);
   }
@@ -269,7 +272,7 @@ export class UdpEngine {
     if (received >= 0) {
       this.#failures[slot] = 0;
       if (received === this.#slotCount) this.#lists.append(READY, slot);
-      return Math.max(1, received);
+      return Math.max(1, this.#receiver.staged);
     }
     if (received === -Errno.EAGAIN) return 1;
     this.counters[UdpCounter.receiveErrors]++;
@@ -312,7 +315,7 @@ export class UdpEngine {
   }
 
   /** Opens a flow and its socket for a datagram; -1 when it is dropped. */
-  #open(packet: Packet, frame: Iov, payloadOffset: number, lengthBytes: number, nowMs: number): number {
+  #open(packet: Packet, view: DataView, frame: Iov, payloadOffset: number, lengthBytes: number, nowMs: number): number {
     const key = this.#key;
     const host = this.#hostAddress;
     const { counters } = this;
@@ -333,7 +336,7 @@ export class UdpEngine {
       counters[noDescriptor ? UdpCounter.droppedNoDescriptor : UdpCounter.droppedOpenFailed]++;
       if (socket === -Errno.ENETUNREACH || socket === -Errno.EHOSTUNREACH) {
         const noHost = socket === -Errno.EHOSTUNREACH;
-        this.#errors.unreachable(key, packet.hopLimit, frame, payloadOffset, lengthBytes, noHost);
+        this.#errors.unreachable(key, packet, view, frame, payloadOffset, lengthBytes, noHost, nowMs);
       }
       return -1;
     }
@@ -342,6 +345,14 @@ export class UdpEngine {
     flows.hopLimit[flow] = isMulticast(host, 0) ? this.#hostMulticastHopLimit : this.#hostHopLimit;
     this.counters[UdpCounter.flowsOpened]++;
     return flow;
+  }
+
+  /** Keeps what an ICMP error about the datagram has to quote. */
+  #keepForQuote(flow: number, packet: Packet, view: DataView, lengthBytes: number): void {
+    const flows = this.#flows;
+    keepIpWords(view, packet.ipAt, packet.ipVersion, flows.ipWords, IP_QUOTE_WORDS * flow);
+    flows.sentBytes[flow] = lengthBytes;
+    flows.hasChecksum[flow] = hasChecksum(packet, view) ? 1 : 0;
   }
 
   /** Makes the socket send with the TTL that the guest sent with, so that traceroute works through us. */

@@ -2,7 +2,17 @@ import { expect, test } from "bun:test";
 import { ipv4Words, loopback4 } from "@passt-ts/address-map/address";
 import { ErrorOrigin } from "./socket-error.ts";
 import type { WaitingError } from "./testing/fake-udp-sockets.ts";
-import { GATEWAY4, GUEST4, GUEST6, GuestFrame, SERVER4, SERVER6, sumOf, UdpHarness } from "./testing/harness.ts";
+import {
+  GATEWAY4,
+  GUEST4,
+  GUEST6,
+  type GuestDatagram,
+  GuestFrame,
+  SERVER4,
+  SERVER6,
+  sumOf,
+  UdpHarness,
+} from "./testing/harness.ts";
 import { UdpCounter } from "./udp-counter.ts";
 
 const bytes = (length: number, seed = 0): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 7 + seed) % 251);
@@ -74,7 +84,7 @@ test("a long quote is cut at 576 bytes of IPv4 and 1280 of IPv6, and its length 
   const [frame] = frames(h);
   expect(frame.bytes.length).toBe(14 + 576);
   expect(frame.checksumsRight).toBe(true);
-  expect(frame.view.getUint16(42 + 2)).toBe(28 + 1100);
+  expect([frame.view.getUint16(42 + 2), frame.view.getUint16(42 + 24)]).toEqual([5028, 5008]);
   const h6 = new UdpHarness();
   h6.send({ source: GUEST6, destination: SERVER6, payload: bytes(5000) });
   fail(h6, { errno: 111, origin: ErrorOrigin.icmpv6, type: 1, code: 4, data: bytes(5000) });
@@ -169,4 +179,76 @@ test("no route to open a socket to is a network or host unreachable", () => {
   for (const frame of seen) expect(frame.checksumsRight).toBe(true);
   expect(seen[0].bytes.subarray(70)).toEqual(bytes(9));
   expect(h.engine.flowCount).toBe(0);
+});
+
+/** Changes the newest frame that the harness sends before the engine sees it; the frame as it was sent. */
+function sendChanged(h: UdpHarness, datagram: GuestDatagram, change: (frame: DataView) => void): Uint8Array {
+  let sent = new Uint8Array(0);
+  h.changeFrame = (frame) => {
+    change(new DataView(frame.buffer, frame.byteOffset, frame.length));
+    sent = frame.slice();
+  };
+  h.send(datagram);
+  return sent;
+}
+
+test("REF-BUG: the quote is the guest's datagram byte for byte, and ends with it", () => {
+  const four = new UdpHarness();
+  const sent4 = sendChanged(four, { payload: bytes(33), hopLimit: 7 }, (frame) => {
+    frame.setUint8(15, 0xb8);
+    frame.setUint32(18, 0xbeef4000);
+    frame.setUint16(24, 0);
+    frame.setUint16(24, ~sumOf(new Uint8Array(frame.buffer, frame.byteOffset), 14, 34) & 0xffff);
+    const pseudo = sumOf(new Uint8Array(frame.buffer, frame.byteOffset), 26, 34, 17 + 41);
+    frame.setUint16(40, ~sumOf(new Uint8Array(frame.buffer, frame.byteOffset), 34, 75, pseudo) & 0xffff);
+  });
+  fail(four, { ...REFUSED, offender: SERVER4, data: bytes(33) });
+  expect(frames(four).map((frame) => [...frame.bytes.subarray(42)])).toEqual([[...sent4.subarray(14)]]);
+
+  const six = new UdpHarness();
+  const sent6 = sendChanged(six, { source: GUEST6, destination: SERVER6, payload: bytes(33) }, (frame) => {
+    frame.setUint32(14, 0x6b8abcde);
+    const pseudo = sumOf(new Uint8Array(frame.buffer, frame.byteOffset), 22, 54, 17 + 41);
+    frame.setUint16(60, ~sumOf(new Uint8Array(frame.buffer, frame.byteOffset), 54, 95, pseudo) & 0xffff);
+  });
+  fail(six, { errno: 111, origin: ErrorOrigin.icmpv6, type: 1, code: 4, offender: SERVER6, data: bytes(33) });
+  expect(frames(six).map((frame) => [...frame.bytes.subarray(62)])).toEqual([[...sent6.subarray(14)]]);
+});
+
+test("a router that quotes only a part: the lengths are the guest's, and the checksum, which is not known, is 0", () => {
+  const h = new UdpHarness();
+  sendChanged(h, { payload: bytes(500) }, (frame) => frame.setUint16(40, 0x1234));
+  fail(h, { ...REFUSED, offender: SERVER4, data: bytes(20) });
+  const [frame] = frames(h);
+  expect(frame.bytes.length).toBe(14 + 28 + 28 + 20);
+  expect([44, 66, 68].map((at) => frame.view.getUint16(at))).toEqual([528, 508, 0]);
+  expect(frame.checksumsRight).toBe(true);
+});
+
+test("what no socket could be opened for is quoted byte for byte too", () => {
+  const h = new UdpHarness();
+  h.sockets.openResults.push(-101);
+  const sent = sendChanged(h, { payload: bytes(5), hopLimit: 9 }, (frame) => {
+    frame.setUint32(18, 0x12340000);
+    frame.setUint16(24, 0);
+    frame.setUint16(24, ~sumOf(new Uint8Array(frame.buffer, frame.byteOffset), 14, 34) & 0xffff);
+  });
+  expect(frames(h).map((frame) => [...frame.bytes.subarray(42)])).toEqual([[...sent.subarray(14)]]);
+});
+
+test("errors of our own come at a rate: 50 at once, then 1000 a second; those from elsewhere are passed on all", () => {
+  const h = new UdpHarness();
+  const refuse = (count: number): number => {
+    for (let i = 0; i < count; i++) {
+      h.sockets.openResults.push(-101);
+      h.send();
+    }
+    return frames(h).length;
+  };
+  expect([refuse(60), h.engine.counters[UdpCounter.droppedError]]).toEqual([50, 10]);
+  h.nowMs += 20;
+  expect(refuse(60)).toBe(20);
+  h.send();
+  fail(h, ...new Array(10).fill(REFUSED));
+  expect(frames(h).length).toBe(10);
 });

@@ -1,10 +1,14 @@
 import { equals, isIpv4Mapped, isUnspecified } from "@passt-ts/address-map/address";
 import type { AddressMap } from "@passt-ts/address-map/address-map";
 import { FlowKey } from "@passt-ts/flow/flow-key";
+import { TokenBucket } from "@passt-ts/flow/token-bucket";
 import type { Iov } from "@passt-ts/iov/iov";
 import { gather } from "@passt-ts/iov/memcopy";
 import { IcmpType, IcmpUnreachable } from "@passt-ts/wire/icmp";
 import { Icmpv6Type, Icmpv6Unreachable } from "@passt-ts/wire/icmpv6";
+import { IP_QUOTE_WORDS, keepIpWords } from "@passt-ts/wire/ip-quote";
+import type { Packet } from "@passt-ts/wire/packet";
+import { Udp } from "@passt-ts/wire/udp";
 import { ERROR_DATA_BYTES, ERROR_DATA_OFFSET, type ErrorWriter, FailedDatagram } from "./error-writer.ts";
 import { ErrorOrigin, SocketError } from "./socket-error.ts";
 import type { UdpSocketPort } from "./socket-port.ts";
@@ -14,6 +18,9 @@ import type { UdpListeners } from "./udp-listeners.ts";
 
 /** Entries of an error queue taken at a time. */
 const ERRORS_MAX = 16;
+/** RFC 4443 section 2.4 f: a rate is a must; these are net.ipv4.icmp_msgs_per_sec and icmp_msgs_burst. */
+const ERRORS_PER_SECOND = 1000;
+const ERRORS_BURST = 50;
 /** What a quote shows when the guest's own TTL is not known, and on expiry. */
 const HOP_LIMIT_UNKNOWN = 64;
 const HOP_LIMIT_EXPIRED = 1;
@@ -28,6 +35,7 @@ export interface UdpErrorsOptions {
   scratchWindow: number;
   scratchOffset: number;
   counters: Float64Array;
+  nowMs: number;
 }
 
 /** Passes what went wrong on the host's side on to the guest, as ICMP errors. */
@@ -38,10 +46,13 @@ export class UdpErrors {
   readonly #listeners: UdpListeners;
   readonly #writer: ErrorWriter;
   readonly #counters: Float64Array;
+  /** Of errors of our own; those from elsewhere come at the rate of who sent them. */
+  readonly #rate: TokenBucket;
   readonly #error: SocketError;
   readonly #failed: FailedDatagram = new FailedDatagram();
   readonly #key: FlowKey = new FlowKey();
   readonly #source: Uint32Array = new Uint32Array(4);
+  readonly #ipWords: Uint32Array = new Uint32Array(IP_QUOTE_WORDS);
 
   constructor(options: UdpErrorsOptions) {
     this.#port = options.port;
@@ -50,6 +61,7 @@ export class UdpErrors {
     this.#listeners = options.listeners;
     this.#writer = options.writer;
     this.#counters = options.counters;
+    this.#rate = new TokenBucket(ERRORS_PER_SECOND, ERRORS_BURST, options.nowMs);
     const dataOffset = options.scratchOffset + ERROR_DATA_OFFSET;
     this.#error = new SocketError(options.scratchWindow, dataOffset, ERROR_DATA_BYTES);
   }
@@ -70,9 +82,23 @@ export class UdpErrors {
    * Answers a datagram of the guest that no socket could be opened for, as a router without a route does.
    *
    * @param key the datagram's flow.
+   * @param packet its headers, which stand in `view`.
    * @param offset where its payload of `lengthBytes` bytes begins in `frame`.
    */
-  unreachable(key: FlowKey, hopLimit: number, frame: Iov, offset: number, lengthBytes: number, host: boolean): void {
+  unreachable(
+    key: FlowKey,
+    packet: Packet,
+    view: DataView,
+    frame: Iov,
+    offset: number,
+    lengthBytes: number,
+    host: boolean,
+    nowMs: number,
+  ): void {
+    if (!this.#rate.take(nowMs)) {
+      this.#counters[UdpCounter.droppedError]++;
+      return;
+    }
     const { dataWindow, dataOffset } = this.#error;
     const failed = this.#failed;
     failed.guest = key.guest;
@@ -81,7 +107,12 @@ export class UdpErrors {
     failed.peer = key.peer;
     failed.peerAt = 0;
     failed.peerPort = key.peerPort;
-    failed.hopLimit = hopLimit;
+    failed.hopLimit = packet.hopLimit;
+    keepIpWords(view, packet.ipAt, packet.ipVersion, this.#ipWords, 0);
+    failed.ipWords = this.#ipWords;
+    failed.ipWordsAt = 0;
+    failed.payloadLength = lengthBytes;
+    failed.hasChecksum = hasChecksum(packet, view);
     failed.dataLength = gather(frame, offset, dataWindow, dataOffset, Math.min(lengthBytes, ERROR_DATA_BYTES));
     const v4 = isIpv4Mapped(key.peer, 0);
     const type = v4 ? IcmpType.destinationUnreachable : Icmpv6Type.destinationUnreachable;
@@ -98,14 +129,19 @@ export class UdpErrors {
     }
     const error = this.#error;
     const failed = this.#failed;
-    const { table, hostAddress, hopLimit } = this.#flows;
+    const { table, hostAddress, hopLimit, ipWords, sentBytes } = this.#flows;
     failed.guest = table.guestAddress;
     failed.guestAt = 4 * flow;
     failed.guestPort = table.guestPort[flow];
     failed.peer = table.peerAddress;
     failed.peerAt = 4 * flow;
     failed.peerPort = table.peerPort[flow];
+    failed.ipWords = ipWords;
+    failed.ipWordsAt = IP_QUOTE_WORDS * flow;
+    failed.hasChecksum = this.#flows.hasChecksum[flow] !== 0;
     failed.dataLength = Math.min(error.dataLength, error.dataCapacity);
+    // Routers may quote less than there was; of what was sent the newest datagram is what most likely failed.
+    failed.payloadLength = Math.max(failed.dataLength, sentBytes[flow]);
     const v4 = error.origin === ErrorOrigin.icmp;
     const expired = error.type === (v4 ? IcmpType.timeExceeded : Icmpv6Type.timeExceeded);
     failed.hopLimit = expired ? HOP_LIMIT_EXPIRED : hopLimit[flow] || HOP_LIMIT_UNKNOWN;
@@ -146,4 +182,9 @@ export class UdpErrors {
     const result = this.#writer.write(this.#failed, type, code, source, sourceAt);
     this.#counters[result === 0 ? UdpCounter.errorsToGuest : UdpCounter.droppedError]++;
   }
+}
+
+/** Whether a datagram of the guest has a checksum: over IPv6 each one has (RFC 8200 section 8.1). */
+export function hasChecksum(packet: Packet, view: DataView): boolean {
+  return packet.ipVersion === 6 || view.getUint16(packet.l4At + Udp.checksum) !== 0;
 }

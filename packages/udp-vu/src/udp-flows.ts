@@ -1,6 +1,7 @@
 import type { FlowKey } from "@passt-ts/flow/flow-key";
 import { FlowTable } from "@passt-ts/flow/flow-table";
 import { TimerWheel } from "@passt-ts/flow/timer-wheel";
+import { IP_QUOTE_WORDS } from "@passt-ts/wire/ip-quote";
 
 /** Which way a datagram went; a flow remembers both. */
 export const Direction = { toHost: 1, toGuest: 2 } as const;
@@ -23,6 +24,10 @@ export class UdpFlows {
   readonly localAddress: Uint32Array;
   /** TTL or hop limit that the socket has now; of connected flows only. */
   readonly hopLimit: Uint8Array;
+  /** Of the newest datagram of the guest: words of keepIpWords, payload bytes, and whether it has a checksum. */
+  readonly ipWords: Uint32Array;
+  readonly sentBytes: Uint16Array;
+  readonly hasChecksum: Uint8Array;
   readonly #wheel: TimerWheel;
   readonly #lastMs: Float64Array;
   readonly #directions: Uint8Array;
@@ -43,6 +48,9 @@ export class UdpFlows {
     this.scope = new Uint32Array(capacity);
     this.localAddress = new Uint32Array(4 * capacity);
     this.hopLimit = new Uint8Array(capacity);
+    this.ipWords = new Uint32Array(IP_QUOTE_WORDS * capacity);
+    this.sentBytes = new Uint16Array(capacity);
+    this.hasChecksum = new Uint8Array(capacity);
     this.#wheel = new TimerWheel(capacity, nowMs);
     this.#lastMs = new Float64Array(capacity);
     this.#directions = new Uint8Array(capacity);
@@ -56,6 +64,8 @@ export class UdpFlows {
     if (flow === -1) return -1;
     this.socket[flow] = -1;
     this.listener[flow] = CONNECTED;
+    this.sentBytes[flow] = 0;
+    this.hasChecksum[flow] = 0;
     this.#directions[flow] = 0;
     this.#lastMs[flow] = nowMs;
     this.#wheel.schedule(flow, nowMs + this.#oneWayTimeoutMs);

@@ -3,7 +3,7 @@ import type { AddressMap } from "@passt-ts/address-map/address-map";
 import { FlowKey } from "@passt-ts/flow/flow-key";
 import { Refused, type RxSink } from "@passt-ts/net-backend/rx-sink";
 import type { DatagramSlots } from "./datagram-slots.ts";
-import { DATAGRAM_TOO_LONG, type DatagramWriter, datagramHeaderBytes } from "./datagram-writer.ts";
+import { type DatagramWriter, datagramHeaderBytes } from "./datagram-writer.ts";
 import type { UdpSocketPort } from "./socket-port.ts";
 import { UdpCounter } from "./udp-counter.ts";
 import { CONNECTED, Direction, type UdpFlows } from "./udp-flows.ts";
@@ -21,7 +21,8 @@ export interface UdpReceiverOptions {
 }
 
 /**
- * Host to guest: datagrams are received into slots first, and each gets a frame of exactly its length afterwards.
+ * Host to guest: datagrams are received into slots first, and each gets a frame of exactly its length afterwards. Those
+ * that the kernel joined in one slot are taken apart again, or leave in one frame where the driver takes that.
  *
  * A receive touches the socket and the slots alone, so there is nothing to undo when it gives nothing. What finds no
  * room in the ring stays in its slot for the next {@link deliver}, and nothing is received until it is gone.
@@ -42,6 +43,8 @@ export class UdpReceiver {
   #listener = CONNECTED;
   #next = 0;
   #count = 0;
+  /** Bytes of slot {@link UdpReceiver.#next} that are delivered. */
+  #done = 0;
 
   constructor(options: UdpReceiverOptions) {
     this.#port = options.port;
@@ -56,7 +59,11 @@ export class UdpReceiver {
 
   /** Datagrams that wait in slots. */
   get staged(): number {
-    return this.#count - this.#next;
+    let datagrams = 0;
+    for (let slot = this.#next; slot < this.#count; slot++) {
+      datagrams += this.#slots.datagramCount(slot, slot === this.#next ? this.#done : 0);
+    }
+    return datagrams;
   }
 
   /**
@@ -69,6 +76,7 @@ export class UdpReceiver {
     this.#flow = flow;
     this.#listener = listener;
     this.#next = 0;
+    this.#done = 0;
     this.#count = Math.max(0, received);
     return received;
   }
@@ -78,13 +86,14 @@ export class UdpReceiver {
     while (this.#next < this.#count) {
       if (!this.#deliverSlot(this.#next, nowMs)) return false;
       this.#next++;
+      this.#done = 0;
     }
     return true;
   }
 
   /** Drops what is staged for a flow or a listener that ends. */
   ended(flow: number, listener: number): void {
-    if (this.staged === 0 || this.#listener !== listener) return;
+    if (this.#next === this.#count || this.#listener !== listener) return;
     if (listener === CONNECTED && this.#flow !== flow) return;
     this.#counters[UdpCounter.droppedFlowEnded] += this.staged;
     this.#next = this.#count;
@@ -93,25 +102,64 @@ export class UdpReceiver {
   /** Drops the oldest staged datagram; the length of the frame it would have been, or 0 when none is staged. */
   discard(): number {
     if (this.#next === this.#count) return 0;
-    const slot = this.#next++;
+    const slot = this.#next;
     const { address, lengthBytes } = this.#slots;
+    const bytes = this.#slots.datagramBytes(slot, this.#done);
+    this.#done += bytes;
+    if (this.#done >= lengthBytes[slot]) {
+      this.#next++;
+      this.#done = 0;
+    }
     const connected = this.#listener === CONNECTED;
     const v4 = connected
       ? isIpv4Mapped(this.#flows.table.peerAddress, 4 * this.#flow)
       : isIpv4Mapped(address, 4 * slot);
-    return datagramHeaderBytes(v4) + lengthBytes[slot];
+    return datagramHeaderBytes(v4) + bytes;
   }
 
-  /** False when there is no room now; true when the datagram is delivered, or dropped and counted. */
+  /** False when there is no room now; true when each datagram of the slot is delivered, or dropped and counted. */
   #deliverSlot(slot: number, nowMs: number): boolean {
-    if (this.#slots.truncated[slot] !== 0) return this.#drop(UdpCounter.droppedTruncated);
+    if (this.#slots.truncated[slot] !== 0) return this.#dropSlot(slot, UdpCounter.droppedTruncated);
     // Before the flow is made: datagrams that no guest gets need none.
-    if (!this.#sink.ready) return this.#drop(UdpCounter.droppedNotReady);
+    if (!this.#sink.ready) return this.#dropSlot(slot, UdpCounter.droppedNotReady);
     const flow = this.#listener === CONNECTED ? this.#flow : this.#inboundFlow(slot, nowMs);
     if (flow < 0) return true;
+    const slots = this.#slots;
+    const total = slots.lengthBytes[slot];
+    const segmentBytes = slots.segmentBytes[slot];
+    let joinedMax = 0;
+    if (segmentBytes > 0 && segmentBytes < total) {
+      const v4 = isIpv4Mapped(this.#flows.table.peerAddress, 4 * flow);
+      joinedMax = this.#writer.joinedBytesMax(v4, segmentBytes);
+    }
+    do {
+      const one = slots.datagramBytes(slot, this.#done);
+      const joined = Math.min(joinedMax, total - this.#done);
+      const isJoined = joined > one;
+      const bytes = isJoined ? joined : one;
+      const result = this.#write(flow, slots.slotAt(slot) + this.#done, bytes, isJoined ? segmentBytes : 0);
+      if (result === Refused.noRoom) return false;
+      if (result === Refused.tooLong && isJoined) {
+        // No buffer holds them together: each goes for itself.
+        joinedMax = 0;
+        continue;
+      }
+      if (result === Refused.notReady) return this.#dropSlot(slot, UdpCounter.droppedNotReady);
+      if (result < 0) this.#counters[UdpCounter.droppedTooLong]++;
+      else {
+        this.#counters[UdpCounter.datagramsToGuest] += isJoined ? Math.ceil(bytes / segmentBytes) : 1;
+        this.#counters[UdpCounter.bytesToGuest] += bytes;
+        this.#flows.seen(flow, Direction.toGuest, nowMs);
+      }
+      this.#done += bytes;
+    } while (this.#done < total);
+    return true;
+  }
+
+  /** A frame of {@link DatagramWriter.write} for `flow`, whose payload lies at `from` of the slots' window. */
+  #write(flow: number, from: number, lengthBytes: number, segmentBytes: number): number {
     const { table } = this.#flows;
-    const lengthBytes = this.#slots.lengthBytes[slot];
-    const result = this.#writer.write(
+    return this.#writer.write(
       table.peerAddress,
       4 * flow,
       table.peerPort[flow],
@@ -119,16 +167,10 @@ export class UdpReceiver {
       4 * flow,
       table.guestPort[flow],
       this.#slots.window,
-      this.#slots.slotAt(slot),
+      from,
       lengthBytes,
+      segmentBytes,
     );
-    if (result === Refused.noRoom) return false;
-    if (result === Refused.notReady) return this.#drop(UdpCounter.droppedNotReady);
-    if (result === Refused.tooLong || result === DATAGRAM_TOO_LONG) return this.#drop(UdpCounter.droppedTooLong);
-    this.#counters[UdpCounter.datagramsToGuest]++;
-    this.#counters[UdpCounter.bytesToGuest] += lengthBytes;
-    this.#flows.seen(flow, Direction.toGuest, nowMs);
-    return true;
   }
 
   /** The flow of the datagram in `slot`, which came in through a listener: found or made; -1 when it is dropped. */
@@ -139,18 +181,18 @@ export class UdpReceiver {
     const key = this.#key;
     copy(this.#hostPeer, 0, slots.address, 4 * slot);
     if (slots.port[slot] === 0 || !this.#addressMap.toGuest(this.#hostPeer, key.peer)) {
-      this.#drop(UdpCounter.droppedRefused);
+      this.#dropSlot(slot, UdpCounter.droppedRefused);
       return -1;
     }
     if (!this.#listeners.completeKey(listener, slots.port[slot], this.#addressMap, key)) {
-      this.#drop(UdpCounter.droppedNoGuestAddress);
+      this.#dropSlot(slot, UdpCounter.droppedNoGuestAddress);
       return -1;
     }
     let flow = flows.table.find(key);
     if (flow === -1) {
       flow = flows.insert(key, nowMs);
       if (flow === -1) {
-        this.#drop(UdpCounter.droppedFlowTableFull);
+        this.#dropSlot(slot, UdpCounter.droppedFlowTableFull);
         return -1;
       }
       this.#counters[UdpCounter.flowsOpened]++;
@@ -164,8 +206,9 @@ export class UdpReceiver {
     return flow;
   }
 
-  #drop(counter: number): true {
-    this.#counters[counter]++;
+  /** Drops what is left of the slot. */
+  #dropSlot(slot: number, counter: number): true {
+    this.#counters[counter] += this.#slots.datagramCount(slot, this.#done);
     return true;
   }
 }

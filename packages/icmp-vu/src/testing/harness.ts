@@ -48,6 +48,10 @@ export class EchoHarness {
   readonly slotMemory: Uint8Array;
   readonly warnings: string[] = [];
   nowMs = 1000;
+  /** Called with each Ethernet frame before the engine gets it: fields that a {@link GuestPing} does not say. */
+  changeFrame: (frame: Uint8Array) => void = () => {};
+  /** The newest frame, as the engine got it. */
+  sentFrame: Uint8Array = new Uint8Array(0);
   readonly #packet: Packet = new Packet();
 
   constructor(options: { sink?: RecordingSinkOptions; engine?: Partial<EchoEngineOptions> } = {}) {
@@ -107,6 +111,10 @@ export class EchoHarness {
     writeIcmpEcho(view, icmpAt, ping.type ?? (v4 ? 8 : 128), ping.identifier ?? 77, ping.sequence ?? 1);
     view.setUint8(icmpAt + 1, ping.code ?? 0);
     buffer.set(data, icmpAt + 8);
+    const pseudo = v4 ? 0 : sumOf(buffer, ipAt + 8, icmpAt, 58 + l4Length);
+    view.setUint16(icmpAt + 2, ~sumOf(buffer, icmpAt, icmpAt + l4Length, pseudo) & 0xffff);
+    this.changeFrame(buffer.subarray(FRAME_OFFSET, FRAME_OFFSET + frameLength));
+    this.sentFrame = buffer.slice(FRAME_OFFSET, FRAME_OFFSET + frameLength);
     const splits = [0, ...(ping.splits ?? []).map((at) => FRAME_OFFSET + at), buffer.length];
     const pool = new IovPool(this.windows, splits.length);
     for (let i = 0; i + 1 < splits.length; i++) pool.append(window, splits[i], splits[i + 1] - splits[i]);

@@ -33,6 +33,8 @@ export interface RecordingSinkOptions {
   readonly partialChecksum?: boolean;
   readonly segmentationBytesMax4?: number;
   readonly segmentationBytesMax6?: number;
+  readonly udpSegmentationBytesMax4?: number;
+  readonly udpSegmentationBytesMax6?: number;
   readonly ready?: boolean;
   /** Bytes that all reserved frames together may use. Default 4 MiB. */
   readonly memoryBytes?: number;
@@ -61,6 +63,8 @@ export class RecordingSink implements RxSink {
   partialChecksum: boolean;
   segmentationBytesMax4: number;
   segmentationBytesMax6: number;
+  udpSegmentationBytesMax4: number;
+  udpSegmentationBytesMax6: number;
   ready: boolean;
   /** Elements that can be reserved now. */
   elements: number;
@@ -104,6 +108,8 @@ export class RecordingSink implements RxSink {
     this.partialChecksum = options.partialChecksum ?? false;
     this.segmentationBytesMax4 = options.segmentationBytesMax4 ?? 0;
     this.segmentationBytesMax6 = options.segmentationBytesMax6 ?? 0;
+    this.udpSegmentationBytesMax4 = options.udpSegmentationBytesMax4 ?? 0;
+    this.udpSegmentationBytesMax6 = options.udpSegmentationBytesMax6 ?? 0;
     this.ready = options.ready ?? true;
     this.elements = options.elements ?? Number.POSITIVE_INFINITY;
   }

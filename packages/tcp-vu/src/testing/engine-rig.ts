@@ -76,6 +76,9 @@ export class EngineRig {
       secret: Uint32Array.of(1, 2, 3, 4, 5, 6, 7, 8),
       mtu: 65520,
       nowMs: this.nowMs,
+      // So that the deadline shows the timers of what a test does; those of silence have tests of their own.
+      keepaliveMs: Infinity,
+      idleTimeoutMs: Infinity,
       ...options.engine,
     });
   }

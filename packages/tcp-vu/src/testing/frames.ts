@@ -55,6 +55,7 @@ export function serializeSegment(fields: Partial<SegmentFields>): Uint8Array {
     view.setUint8(23, 6);
     view.setUint32(26, source[3]);
     view.setUint32(30, destination[3]);
+    view.setUint16(24, ~slowSum(frame.subarray(14, 34), 0) & 0xffff);
   } else {
     view.setUint32(14, 0x60000000);
     view.setUint16(18, tcpBytes + payload.length);
@@ -79,7 +80,7 @@ export function serializeSegment(fields: Partial<SegmentFields>): Uint8Array {
 }
 
 /** The one's complement sum, byte by byte: slow and obvious. */
-function slowSum(bytes: Uint8Array, initial: number): number {
+export function slowSum(bytes: Uint8Array, initial: number): number {
   let sum = initial;
   for (let i = 0; i < bytes.length; i++) sum += i % 2 === 0 ? bytes[i] * 256 : bytes[i];
   while (sum > 0xffff) sum = Math.floor(sum / 0x10000) + (sum % 0x10000);

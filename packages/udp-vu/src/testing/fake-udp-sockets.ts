@@ -25,6 +25,8 @@ export interface WaitingDatagram {
   readonly scope?: number;
   readonly localAddress?: Uint32Array;
   readonly truncated?: boolean;
+  /** The kernel joined datagrams of so many bytes each. */
+  readonly segmentBytes?: number;
 }
 
 /** One entry of an error queue. */
@@ -131,6 +133,7 @@ export class FakeUdpSockets implements UdpSocketPort {
       const at = slots.slotAt(i);
       slots.windows.bytes[slots.window].set(datagram.bytes.subarray(0, SLOT_BYTES), at);
       slots.lengthBytes[i] = datagram.bytes.length;
+      slots.segmentBytes[i] = datagram.segmentBytes ?? 0;
       slots.truncated[i] = datagram.truncated === true ? 1 : 0;
       slots.address.set(datagram.address ?? new Uint32Array(4), 4 * i);
       slots.port[i] = datagram.port ?? 0;

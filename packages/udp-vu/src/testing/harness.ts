@@ -57,6 +57,8 @@ export class UdpHarness {
   readonly engine: UdpEngine;
   readonly slotMemory: Uint8Array;
   nowMs = 1000;
+  /** Called with each Ethernet frame before the engine gets it: fields that a {@link GuestDatagram} does not say. */
+  changeFrame: (frame: Uint8Array) => void = () => {};
   readonly #packet: Packet = new Packet();
 
   constructor(options: HarnessOptions = {}) {
@@ -119,6 +121,7 @@ export class UdpHarness {
     writeUdp(view, udpAt, datagram.sourcePort ?? 40000, datagram.destinationPort ?? 53, payload.length);
     if (datagram.udpLength !== undefined) view.setUint16(udpAt + 4, datagram.udpLength);
     buffer.set(payload, udpAt + 8);
+    this.changeFrame(buffer.subarray(FRAME_OFFSET, FRAME_OFFSET + frameLength));
     const splits = [0, ...(datagram.splits ?? []).map((at) => FRAME_OFFSET + at), buffer.length];
     const pool = new IovPool(this.windows, splits.length);
     for (let i = 0; i + 1 < splits.length; i++) pool.append(window, splits[i], splits[i + 1] - splits[i]);

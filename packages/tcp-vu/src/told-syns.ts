@@ -1,0 +1,28 @@
+/** SYNs that are remembered. */
+const CAPACITY = 64;
+
+/**
+ * The newest SYNs that were answered with an ICMP error: a guest that sends the same one again makes nothing of such
+ * errors (RFC 1122 section 4.2.3.9 lets it), and gets a RST instead of waiting for its own timeout.
+ */
+export class ToldSyns {
+  readonly #hash: Int32Array = new Int32Array(CAPACITY);
+  readonly #sequence: Int32Array = new Int32Array(CAPACITY);
+  #count = 0;
+
+  /**
+   * Whether this SYN was here before; if not, it takes the place of the oldest one.
+   *
+   * @param hash of its addresses and ports.
+   */
+  add(hash: number, sequence: number): boolean {
+    const known = Math.min(this.#count, CAPACITY);
+    for (let i = 0; i < known; i++) {
+      if (this.#hash[i] === (hash | 0) && this.#sequence[i] === (sequence | 0)) return true;
+    }
+    this.#hash[this.#count % CAPACITY] = hash;
+    this.#sequence[this.#count % CAPACITY] = sequence;
+    this.#count++;
+    return false;
+  }
+}
