@@ -255,6 +255,16 @@ export function parseRoutes(view: DataView, at: number, end: number): HostRoute[
   }));
 }
 
+/** The table that the route in the body of a message is in, RT_TABLE_*; 0 when the body is too short. */
+export function routeTableOf(view: DataView, at: number, end: number): number {
+  if (end - at < ROUTE.size) return 0;
+  let table: number = view.getUint8(at + ROUTE.table);
+  visitAttributes(view, at + ROUTE.size, end, (type, dataAt, length) => {
+    if (type === RTA_TABLE && length >= 4) table = view.getUint32(dataAt, true);
+  });
+  return table;
+}
+
 function parseNextHops(
   view: DataView,
   at: number,

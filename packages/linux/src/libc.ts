@@ -46,6 +46,9 @@ export interface Libc {
   readonly epoll_create1: (flags: number) => number;
   readonly epoll_ctl: (epoll: number, operation: number, fd: number, event: number) => number;
   readonly epoll_wait: (epoll: number, events: number, count: number, timeoutMs: number) => number;
+  readonly inotify_init1: (flags: number) => number;
+  readonly inotify_add_watch: (inotify: number, path: number, mask: number) => number;
+  readonly inotify_rm_watch: (inotify: number, watch: number) => number;
   readonly socket: (family: number, type: number, protocol: number) => number;
   readonly socketpair: (family: number, type: number, protocol: number, fds: number) => number;
   readonly bind: (fd: number, address: number, lengthBytes: number) => number;
@@ -69,6 +72,10 @@ export interface Libc {
   readonly setresgid: (real: number, effective: number, saved: number) => number;
   readonly setresuid: (real: number, effective: number, saved: number) => number;
   readonly prctl: (option: number, a: number, b: number, c: number, d: number) => number;
+  /** The address of a static struct passwd or group, or null for nobody. */
+  readonly getpwnam: (name: number) => number | null;
+  readonly getpwuid: (uid: number) => number | null;
+  readonly getgrnam: (name: number) => number | null;
 }
 
 /** The calling thread's C library. */
@@ -100,6 +107,9 @@ export const libc: Libc = dlopen("libc.so.6", {
   epoll_create1: { args: ["i32"], returns: "i32" },
   epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
+  inotify_init1: { args: ["i32"], returns: "i32" },
+  inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  inotify_rm_watch: { args: ["i32", "i32"], returns: "i32" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -123,6 +133,9 @@ export const libc: Libc = dlopen("libc.so.6", {
   setresgid: { args: ["u32", "u32", "u32"], returns: "i32" },
   setresuid: { args: ["u32", "u32", "u32"], returns: "i32" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+  getpwnam: { args: ["ptr"], returns: "ptr" },
+  getpwuid: { args: ["u32"], returns: "ptr" },
+  getgrnam: { args: ["ptr"], returns: "ptr" },
 }).symbols as unknown as Libc;
 
 const ERRNO: Int32Array = new Int32Array(toArrayBuffer(libc.__errno_location(), 0, 4));

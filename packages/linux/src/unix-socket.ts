@@ -103,8 +103,8 @@ function openUnixSocket(): OwnedFd {
   return new OwnedFd(orThrow(libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
 }
 
-/** A sockaddr_un; a path that begins with "@" is an abstract name. */
-function unixAddress(path: string): NativeBuffer {
+/** A sockaddr_un. @throws SystemError ENAMETOOLONG */
+export function unixAddress(path: string): NativeBuffer {
   const encoded = nativeString(path).bytes;
   if (encoded.length > PATH_BYTES_MAX) throw new SystemError("bind", Errno.ENAMETOOLONG, path);
   const native = new NativeBuffer(2 + encoded.length);
