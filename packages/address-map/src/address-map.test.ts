@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { ipv4Words, loopback4, loopback6 } from "./address.ts";
 import { AddressMap, type AddressMapOptions } from "./address-map.ts";
 import { ForwardTable, guestPortOf } from "./forward-table.ts";
@@ -35,11 +35,11 @@ function map(changes: Partial<AddressMapOptions> = {}): AddressMap {
   });
 }
 
-const toHost = (m: AddressMap, peer: Uint32Array, protocol = 6): number[] | null => {
+const toHost = (m: AddressMap, peer: Uint32Array, protocol = 6, port = 80): number[] | null => {
   const out = new Uint32Array(4);
   const placed = new Uint32Array(6);
   placed.set(peer, 2);
-  return m.toHost(protocol, placed, 2, 80, out) ? [...out] : null;
+  return m.toHost(protocol, placed, 2, port, out) ? [...out] : null;
 };
 const toGuest = (m: AddressMap, source: Uint32Array): number[] | null => {
   const out = new Uint32Array(4);
@@ -65,6 +65,71 @@ test("with loopback off the gateway is itself, and our link-local address leads 
   expect(toHost(off, OUR_LL)).toBeNull();
   expect(toGuest(off, loopback4())).toBeNull();
   expect(toGuest(off, loopback6())).toBeNull();
+});
+
+test("a link-local gateway that does not mean the host's loopback is the host's own router", () => {
+  const router = { gateway6: OUR_LL, hostLoopback6: OTHER6 };
+  expect(toHost(map(router), OUR_LL)).toEqual([...OUR_LL]);
+  expect(toHost(map(router), OTHER6)).toEqual([...loopback6()]);
+  expect(toHost(map({ ...router, hostLoopback6: null }), OUR_LL)).toEqual([...OUR_LL]);
+  expect(toHost(map({ ...router, hostLoopback6: OUR_LL }), OUR_LL)).toEqual([...loopback6()]);
+});
+
+describe("--dns-forward", () => {
+  const resolver4 = ipv4Words(0x7f000035);
+  const forward = { dnsForward4: OTHER4, dnsForward6: OTHER6, dnsHost4: resolver4, dnsHost6: loopback6() };
+
+  test.each([
+    [6, 53, true],
+    [6, 853, true],
+    [17, 53, true],
+    [17, 853, true],
+    [6, 80, false],
+    [17, 5353, false],
+    [1, 53, false],
+    [1, 0, false],
+  ])("protocol %d, port %d: leads to the host's resolver: %p", (protocol, port, leads) => {
+    const m = map(forward);
+    expect(toHost(m, OTHER4, protocol, port)).toEqual([...(leads ? resolver4 : OTHER4)]);
+    expect(toHost(m, OTHER6, protocol, port)).toEqual([...(leads ? loopback6() : OTHER6)]);
+    expect(toHost(m, GUEST_NAME4, protocol, port)).toEqual([...GUEST_NAME4]);
+  });
+
+  test("comes before the address that means the loopback, with or without that", () => {
+    const m = map({ ...forward, dnsForward4: GATEWAY4 });
+    expect([toHost(m, GATEWAY4, 17, 53), toHost(m, GATEWAY4, 17, 54)]).toEqual([[...resolver4], [...loopback4()]]);
+    const off = map({ ...forward, dnsForward4: GATEWAY4, hostLoopback4: null });
+    expect(toHost(off, GATEWAY4, 6, 53)).toEqual([...resolver4]);
+  });
+
+  test("leads nowhere else without a resolver", () => {
+    const m = map({ ...forward, dnsHost4: null, dnsForward4: GATEWAY4 });
+    expect([toHost(m, GATEWAY4, 17, 53), toHost(m, OTHER4, 17, 53)]).toEqual([[...loopback4()], [...OTHER4]]);
+  });
+});
+
+test("another mapping holds from the next flow on", () => {
+  const guest = identity();
+  const m = map({ guest });
+  const next = { gateway4: OTHER4, gateway6: null, ourLinkLocal: OUR_LL, hostLoopback4: OTHER4, hostLoopback6: null };
+  const none = { guestHostAddress4: null, guestHostAddress6: null, mapGuestAddress4: null, mapGuestAddress6: null };
+  m.configure({ ...next, ...none });
+  expect([toHost(m, GATEWAY4), toHost(m, OTHER4)]).toEqual([[...GATEWAY4], [...loopback4()]]);
+  expect(toGuest(m, loopback4())).toEqual([...OTHER4]);
+  expect(toHost(m, OTHER4, 17, 53)).toEqual([...loopback4()]);
+});
+
+test("a guest that is given another address is taken to have it until it shows one", () => {
+  const guest = identity();
+  guest.configure({ ipv4: OTHER4, ipv6Global: null });
+  expect([[...guest.ipv4], [...guest.ipv6Global]]).toEqual([[...OTHER4], [0, 0, 0, 0]]);
+  const frame = new DataView(new ArrayBuffer(40));
+  frame.setUint32(8, 0x0a000063);
+  guest.observe(frame, 0, 4, 8);
+  guest.configure({ ipv4: GUEST4, ipv6Global: GUEST6 });
+  expect([guest.ipv4[3], [...guest.ipv6Global]]).toEqual([0x0a000063, [...GUEST6]]);
+  guest.reset();
+  expect([...guest.ipv4]).toEqual([...GUEST4]);
 });
 
 test("--map-guest-addr leads to the host address that the guest shadows, and back", () => {

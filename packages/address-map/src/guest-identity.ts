@@ -14,12 +14,16 @@ import {
   readIpv6,
 } from "./address.ts";
 
-/** What is configured for the guest; null: no such address. */
-export interface GuestIdentityOptions {
-  /** The address of our end of the link. */
-  readonly ourMac: Uint8Array;
+/** The addresses that the guest is given, 4 words each; null: no such address. */
+export interface GuestAddresses {
   readonly ipv4: Uint32Array | null;
   readonly ipv6Global: Uint32Array | null;
+}
+
+/** What is configured for the guest. */
+export interface GuestIdentityOptions extends GuestAddresses {
+  /** The address of our end of the link. */
+  readonly ourMac: Uint8Array;
 }
 
 /** What is known of the guest on its link: configured until observed. */
@@ -35,11 +39,11 @@ export class GuestIdentity {
   ipv4Observed = false;
   ipv6GlobalObserved = false;
   ipv6LinkLocalObserved = false;
-  readonly #options: GuestIdentityOptions;
+  #configured: GuestAddresses;
   readonly #scratch: Uint32Array = new Uint32Array(4);
 
   constructor(options: GuestIdentityOptions) {
-    this.#options = options;
+    this.#configured = options;
     this.ourMac = options.ourMac.slice();
     this.reset();
   }
@@ -74,16 +78,25 @@ export class GuestIdentity {
 
   /** Forgets what was observed: the guest is a new one. */
   reset(): void {
-    const { ipv4, ipv6Global } = this.#options;
     this.mac.fill(0xff);
     this.macObserved = false;
     this.ipv4Observed = false;
     this.ipv6GlobalObserved = false;
     this.ipv6LinkLocalObserved = false;
-    this.ipv4.fill(0);
-    this.ipv6Global.fill(0);
     this.ipv6LinkLocal.fill(0);
-    if (ipv4 !== null) copy(this.ipv4, 0, ipv4, 0);
-    if (ipv6Global !== null) copy(this.ipv6Global, 0, ipv6Global, 0);
+    this.configure(this.#configured);
   }
+
+  /** The guest is given other addresses from now on; those that it was seen with stay until it is seen with others. */
+  configure(addresses: GuestAddresses): void {
+    this.#configured = addresses;
+    const { ipv4, ipv6Global } = addresses;
+    if (!this.ipv4Observed) setOrClear(this.ipv4, ipv4);
+    if (!this.ipv6GlobalObserved) setOrClear(this.ipv6Global, ipv6Global);
+  }
+}
+
+function setOrClear(out: Uint32Array, words: Uint32Array | null): void {
+  if (words === null) out.fill(0);
+  else copy(out, 0, words, 0);
 }

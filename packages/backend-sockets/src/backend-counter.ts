@@ -13,8 +13,10 @@ export const BackendCounter = {
   protocol: 4,
   /** Messages for a service that are longer than any that makes sense. */
   serviceTooLong: 5,
+  /** Packets of a protocol that is switched off. */
+  switchedOff: 6,
   /** Frames that the parser refused, by reason: {@link BackendCounter.dropped} plus the number of `Drop`. */
-  dropped: 6,
+  dropped: 7,
 } as const;
 
 export const BACKEND_COUNTERS: number = BackendCounter.dropped + DROP_REASONS;

@@ -1,4 +1,3 @@
-import { isLinkLocal } from "@passt-ts/address-map/address";
 import type { EchoSlots } from "@passt-ts/icmp-vu/echo-slots";
 import { SLOT_BYTES } from "@passt-ts/icmp-vu/echo-slots";
 import type { SocketError } from "@passt-ts/icmp-vu/socket-error";
@@ -7,9 +6,8 @@ import type { Iov } from "@passt-ts/iov/iov";
 import type { WindowTable } from "@passt-ts/iov/windows";
 import { DatagramReceiveBatch } from "@passt-ts/linux/datagram-receive-batch";
 import type { EventLoop } from "@passt-ts/linux/event-loop";
-import { connectSocket, openSocket } from "@passt-ts/linux/inet-socket";
+import { openSocket } from "@passt-ts/linux/inet-socket";
 import { closeFd } from "@passt-ts/linux/owned-fd";
-import { SocketAddress } from "@passt-ts/linux/socket-address";
 import {
   AF_INET,
   AF_INET6,
@@ -25,6 +23,7 @@ import {
 } from "@passt-ts/linux/socket-constants";
 import { SocketOptions } from "@passt-ts/linux/socket-options";
 import { StreamIo } from "@passt-ts/linux/stream-io";
+import type { Outbound } from "./outbound.ts";
 import { SocketErrors } from "./socket-errors.ts";
 import { SocketEvents, type SocketReady } from "./socket-events.ts";
 
@@ -32,23 +31,22 @@ export interface EchoSocketsOptions {
   readonly windows: WindowTable;
   readonly loop: EventLoop;
   readonly ready: SocketReady;
-  /** Interface index for link-local peers. */
-  readonly scopeId: number;
+  /** The way out of the sockets. */
+  readonly outbound: Outbound;
 }
 
 /** The kernel's ping sockets (icmp(7)) for the echo engine. */
 export class EchoSockets implements EchoSocketPort {
   readonly #events: SocketEvents;
-  readonly #scopeId: number;
+  readonly #outbound: Outbound;
   readonly #options: SocketOptions = new SocketOptions();
-  readonly #address: SocketAddress = new SocketAddress();
   readonly #io: StreamIo = new StreamIo();
   readonly #errors: SocketErrors;
   #receive: DatagramReceiveBatch | null = null;
 
   constructor(options: EchoSocketsOptions) {
     this.#events = new SocketEvents(options.loop, options.ready);
-    this.#scopeId = options.scopeId;
+    this.#outbound = options.outbound;
     this.#errors = new SocketErrors(options.windows);
   }
 
@@ -58,7 +56,7 @@ export class EchoSockets implements EchoSocketPort {
     if (socket < 0) return socket;
     this.#options.set(socket, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
     // Connecting binds it as well, to an identifier that the kernel chooses.
-    let result = connectSocket(socket, this.#address.set(address, 0, isLinkLocal(address, 0) ? this.#scopeId : 0));
+    let result = this.#outbound.connectDatagram(socket, address, 0, 0);
     if (result === 0) result = this.#events.addDatagram(socket, flow);
     if (result < 0) closeFd(socket);
     return result < 0 ? result : socket;

@@ -2,6 +2,7 @@ import { AddressMap } from "@passt-ts/address-map/address-map";
 import type { GuestIdentity } from "@passt-ts/address-map/guest-identity";
 import { EchoEngine } from "@passt-ts/icmp-vu/echo-engine";
 import { ECHO_SCRATCH_BYTES, slotBytesFor as echoSlotBytesFor } from "@passt-ts/icmp-vu/echo-options";
+import { IpReassembly, reassemblyBytesFor } from "@passt-ts/ip-reassembly/ip-reassembly";
 import { closeFd } from "@passt-ts/linux/owned-fd";
 import type { RxSink } from "@passt-ts/net-backend/rx-sink";
 import { TcpEngine } from "@passt-ts/tcp-vu/engine";
@@ -10,8 +11,10 @@ import { UdpEngine } from "@passt-ts/udp-vu/udp-engine";
 import { UDP_SCRATCH_BYTES, slotBytesFor as udpSlotBytesFor } from "@passt-ts/udp-vu/udp-options";
 import { EchoSockets } from "./echo-sockets.ts";
 import type { LinkConfiguration } from "./link-configuration.ts";
+import { addressMappingOf, changesWay, linkSettingsOf, outboundSettingsOf } from "./link-mapping.ts";
 import { LinkServices, SERVICE_SCRATCH_BYTES } from "./link-services.ts";
 import { type ForwardSocket, prepareUdpListener, TcpListeners } from "./listeners.ts";
+import { Outbound } from "./outbound.ts";
 import type { SocketBackendOptions } from "./socket-backend-options.ts";
 import { SocketEvent, SocketEvents } from "./socket-events.ts";
 import { TcpSockets } from "./tcp-sockets.ts";
@@ -19,6 +22,8 @@ import { UdpSockets } from "./udp-sockets.ts";
 
 const UDP_SLOTS = 32;
 const ECHO_SLOTS = 8;
+/** Datagrams in fragments at once. */
+const REASSEMBLY_SLOTS = 32;
 const FLOW_CAPACITY_DEFAULT = 8192;
 const ECHO_FLOW_CAPACITY = 256;
 /** Bounds our segments when the guest is told no MTU: what it takes then only its own MSS says. */
@@ -31,9 +36,10 @@ const UDP_AT: number = TCP_AT + TCP_SCRATCH_BYTES;
 const ECHO_AT: number = UDP_AT + UDP_SCRATCH_BYTES;
 const UDP_SLOTS_AT: number = ECHO_AT + ECHO_SCRATCH_BYTES;
 const ECHO_SLOTS_AT: number = UDP_SLOTS_AT + udpSlotBytesFor(UDP_SLOTS);
+const REASSEMBLY_AT: number = ECHO_SLOTS_AT + echoSlotBytesFor(ECHO_SLOTS);
 
 /** Bytes of scratch that the engines need together. */
-export const ENGINE_SCRATCH_BYTES: number = ECHO_SLOTS_AT + echoSlotBytesFor(ECHO_SLOTS);
+export const ENGINE_SCRATCH_BYTES: number = REASSEMBLY_AT + reassemblyBytesFor(REASSEMBLY_SLOTS);
 
 export interface EnginesOptions extends SocketBackendOptions {
   readonly sink: RxSink;
@@ -50,25 +56,41 @@ export class Engines {
   readonly udp: UdpEngine;
   readonly icmp: EchoEngine;
   readonly listeners: TcpListeners;
+  readonly reassembly: IpReassembly;
+  readonly #addressMap: AddressMap;
+  readonly #outbound: Outbound;
+  readonly #startSeconds: number;
   readonly #sink: RxSink;
   readonly #tcpSockets: TcpSockets;
   readonly #udpForwards: readonly ForwardSocket[];
   readonly #udpListenerEvents: SocketEvents;
   readonly #clock: () => number;
+  #link: LinkConfiguration;
   #wantedRoom = false;
 
   constructor(options: EnginesOptions) {
     const { loop, sink, link, guest, windows, scratchWindow, scratchOffset, clock } = options;
-    const { scopeId } = link;
-    const addressMap = addressMapOf(link, guest);
+    const addressMap = new AddressMap({ ...addressMappingOf(link), guest });
+    const outbound = new Outbound(outboundSettingsOf(link));
     const shared = { windows, sink, addressMap, guest, scratchWindow, nowMs: clock() };
     const flowCapacity = options.flowCapacity ?? FLOW_CAPACITY_DEFAULT;
+    this.#link = link;
+    this.#addressMap = addressMap;
+    this.#outbound = outbound;
+    this.#startSeconds = options.startSeconds;
     this.#sink = sink;
     this.#clock = clock;
-    this.services = new LinkServices({ ...options, scratchOffset: scratchOffset + SERVICE_AT });
+    const serviceOptions = { ...options, scratchOffset: scratchOffset + SERVICE_AT };
+    this.services = new LinkServices(linkSettingsOf(link, options.startSeconds), serviceOptions);
+    this.reassembly = new IpReassembly({
+      windows,
+      window: scratchWindow,
+      offset: scratchOffset + REASSEMBLY_AT,
+      slotCount: REASSEMBLY_SLOTS,
+    });
     this.#tcpSockets = new TcpSockets({
       loop,
-      scopeId,
+      outbound,
       peekOffset: options.peekOffset ?? true,
       ready: (flow, events) => this.tcp.socketReady(flow, events, clock()),
     });
@@ -85,7 +107,7 @@ export class Engines {
       port: new UdpSockets({
         windows,
         loop,
-        scopeId,
+        outbound,
         ready: (flow, events) => this.udp.socketReady(flow, events, clock()),
       }),
       scratchOffset: scratchOffset + UDP_AT,
@@ -101,7 +123,7 @@ export class Engines {
       port: new EchoSockets({
         windows,
         loop,
-        scopeId,
+        outbound,
         ready: (flow, events) => this.icmp.socketReady(flow, events, clock()),
       }),
       scratchOffset: scratchOffset + ECHO_AT,
@@ -114,7 +136,8 @@ export class Engines {
     });
     this.listeners = new TcpListeners(loop, {
       isReady: () => sink.ready,
-      accepted: (socket, peer, peerPort, guestPort) => this.tcp.accepted(socket, peer, peerPort, guestPort, clock()),
+      accepted: (socket, peer, peerPort, guestPort, guestAddress) =>
+        this.tcp.accepted(socket, peer, peerPort, guestPort, clock(), guestAddress),
     });
     this.#udpListenerEvents = new SocketEvents(loop, (listener, events) =>
       this.udp.listenerReady(listener, events, clock()),
@@ -131,6 +154,7 @@ export class Engines {
       this.udp.deadlineMs,
       this.icmp.deadlineMs,
       this.listeners.deadlineMs,
+      this.reassembly.deadlineMs,
     );
   }
 
@@ -144,10 +168,12 @@ export class Engines {
   turn(nowMs: number): boolean {
     this.services.turn(nowMs);
     this.listeners.turn(nowMs);
+    this.reassembly.expire(nowMs, this.#sink);
     let more = this.tcp.turn(nowMs);
     if (this.udp.turn(nowMs)) more = true;
     if (this.icmp.turn(nowMs)) more = true;
-    const waiting = this.tcp.waitsForRoom || this.udp.waitsForRoom || this.icmp.waitsForRoom;
+    const waiting =
+      this.services.waitsForRoom || this.tcp.waitsForRoom || this.udp.waitsForRoom || this.icmp.waitsForRoom;
     // Asked anew each turn: with EVENT_IDX the driver is told one index at which to kick, and it is behind us by now.
     if (waiting && this.#sink.wantRoom(true)) more = true;
     else if (!waiting && this.#wantedRoom) this.#sink.wantRoom(false);
@@ -160,8 +186,25 @@ export class Engines {
     this.tcp.reset(nowMs);
     this.udp.reset(nowMs);
     this.icmp.reset(nowMs);
-    if (this.#sink.ready) this.services.start(nowMs);
-    else this.services.stop();
+    this.reassembly.reset();
+    this.services.reset(nowMs);
+  }
+
+  /**
+   * Goes by another link from now on. Connections stay as they are; flows of datagrams end when they may have to take
+   * another way, so that the guest's next one opens a socket that does.
+   *
+   * @throws RangeError, DomainNameError when something cannot be put into a message; nothing is changed then.
+   */
+  configure(link: LinkConfiguration, nowMs: number): void {
+    this.services.configure(linkSettingsOf(link, this.#startSeconds), nowMs);
+    const isRerouted = changesWay(this.#link, link);
+    this.#link = link;
+    if (!isRerouted) return;
+    this.#addressMap.configure(addressMappingOf(link));
+    this.#outbound.configure(outboundSettingsOf(link));
+    this.udp.reset(nowMs);
+    this.icmp.reset(nowMs);
   }
 
   close(): void {
@@ -183,27 +226,12 @@ export class Engines {
         continue;
       }
       prepareUdpListener(forward);
-      const listener = this.udp.addListener(forward.fd, forward.targetPort);
+      const listener = this.udp.addListener(forward.fd, forward.targetPort, forward.targetAddress ?? null);
       const result = this.#udpListenerEvents.addDatagram(forward.fd, listener);
       if (result < 0) throw new Error(`epoll refused a UDP socket: errno ${-result}`);
       this.udp.listenerReady(listener, SocketEvent.readable, this.#clock());
     }
   }
-}
-
-function addressMapOf(link: LinkConfiguration, guest: GuestIdentity): AddressMap {
-  return new AddressMap({
-    gateway4: link.ipv4?.gateway ?? null,
-    gateway6: link.ipv6?.gateway ?? null,
-    ourLinkLocal: link.ourLinkLocal,
-    hostLoopback4: link.ipv4?.loopback ?? null,
-    hostLoopback6: link.ipv6?.loopback ?? null,
-    guestHostAddress4: link.ipv4?.guestAddress ?? null,
-    guestHostAddress6: link.ipv6?.guestAddress ?? null,
-    mapGuestAddress4: null,
-    mapGuestAddress6: null,
-    guest,
-  });
 }
 
 /** Random words: keys of hashes that a guest must not foresee. */

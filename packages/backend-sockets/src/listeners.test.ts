@@ -50,6 +50,17 @@ test("a socket for both families takes IPv4 connections too: they reach the gues
   expect([syn.ipVersion, syn.sourcePort, syn.destinationPort]).toEqual([4, host.port, GUEST_PORT]);
 });
 
+test("a forward with a target address leads there, behind the guest, and answers from there come back", () => {
+  const targetAddress = Uint32Array.of(0, 0, 0xffff, 0x0a0000c8);
+  const { forward, port } = forwardAt();
+  using rig = new BackendRig({ forwards: [{ ...forward, targetAddress }] });
+  using host = HostStream.connect(port);
+  const guest = new GuestStream(rig, { source: targetAddress, guestPort: GUEST_PORT, peerPort: host.port });
+  rig.until(() => guest.poll().expected !== 0, "a SYN");
+  guest.write(pattern(100));
+  rig.until(() => host.read().received.length === 100, "what the guest wrote");
+});
+
 test("a guest that refuses with RST resets the host's peer", () => {
   const { forward, port } = forwardAt();
   using rig = new BackendRig({ forwards: [forward] });

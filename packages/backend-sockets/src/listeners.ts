@@ -11,6 +11,8 @@ import {
   SOL_IP,
   SOL_IPV6,
   SOL_SOCKET,
+  SOL_UDP,
+  UDP_GRO,
 } from "@passt-ts/linux/socket-constants";
 import { SocketOptions } from "@passt-ts/linux/socket-options";
 import { Errno } from "@passt-ts/linux/system-error";
@@ -23,6 +25,8 @@ export interface ForwardSocket {
   /** The family of the socket; one of family 6 may take IPv4 too. */
   readonly family: 4 | 6;
   readonly targetPort: number;
+  /** Where in the guest, four words, of a family that the socket takes; the guest's own address when absent. */
+  readonly targetAddress?: Uint32Array | null;
 }
 
 /** Who takes the connections that were accepted. */
@@ -30,7 +34,13 @@ export interface ConnectionTaker {
   /** False while nobody can take one: they are reset. */
   isReady(): boolean;
   /** Takes a connected socket; -1 when it cannot, and the socket stays the caller's. */
-  accepted(socket: number, peer: Uint32Array, peerPort: number, guestPort: number): number;
+  accepted(
+    socket: number,
+    peer: Uint32Array,
+    peerPort: number,
+    guestPort: number,
+    guestAddress: Uint32Array | null,
+  ): number;
 }
 
 /** Connections accepted for one event, so that one port cannot hold up the rest. */
@@ -44,6 +54,7 @@ export class TcpListeners implements EventHandler {
   readonly #taker: ConnectionTaker;
   readonly #fds: number[] = [];
   readonly #guestPorts: number[] = [];
+  readonly #guestAddresses: (Uint32Array | null)[] = [];
   readonly #registrations: number[] = [];
   readonly #options: SocketOptions = new SocketOptions();
   readonly #peer: SocketAddress = new SocketAddress();
@@ -67,6 +78,7 @@ export class TcpListeners implements EventHandler {
     if (registration < 0) throw new Error(`epoll refused a listening socket: errno ${-registration}`);
     this.#fds.push(forward.fd);
     this.#guestPorts.push(forward.targetPort);
+    this.#guestAddresses.push(forward.targetAddress ?? null);
     this.#registrations.push(registration);
   }
 
@@ -99,14 +111,14 @@ export class TcpListeners implements EventHandler {
     this.#fds.length = 0;
     this.#registrations.length = 0;
     this.#guestPorts.length = 0;
+    this.#guestAddresses.length = 0;
   }
 
   #hand(socket: number, listener: number): void {
     this.#peer.words(this.#words);
-    const taken =
-      this.#taker.isReady() &&
-      this.#taker.accepted(socket, this.#words, this.#peer.port, this.#guestPorts[listener]) >= 0;
-    if (taken) return;
+    const port = this.#guestPorts[listener];
+    const address = this.#guestAddresses[listener];
+    if (this.#taker.isReady() && this.#taker.accepted(socket, this.#words, this.#peer.port, port, address) >= 0) return;
     this.refused++;
     this.#options.closeWithReset(socket);
   }
@@ -127,6 +139,7 @@ function isOutOfResources(result: number): boolean {
 export function prepareUdpListener(forward: ForwardSocket): void {
   const options = new SocketOptions();
   options.set(forward.fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
+  options.set(forward.fd, SOL_UDP, UDP_GRO, 1);
   options.set(forward.fd, SOL_IP, IP_RECVERR, 1);
   if (forward.family === 4) {
     options.set(forward.fd, SOL_IP, IP_PKTINFO, 1);

@@ -23,6 +23,8 @@ import { Drop, Packet } from "@passt-ts/wire/packet";
 import { checkUdp, udpDestinationPort } from "@passt-ts/wire/udp";
 import { BACKEND_COUNTERS, BackendCounter } from "./backend-counter.ts";
 import { ENGINE_SCRATCH_BYTES, Engines } from "./engines.ts";
+import type { LinkConfiguration } from "./link-configuration.ts";
+import { guestAddressesOf } from "./link-mapping.ts";
 import type { SocketBackendOptions } from "./socket-backend-options.ts";
 
 /** The most header bytes of a frame that are looked at; a longer chain of headers is dropped. */
@@ -50,21 +52,22 @@ export class SocketBackend implements NetBackend {
   readonly #view: DataView;
   readonly #packet: Packet = new Packet();
   readonly #guest: GuestIdentity;
+  #link: LinkConfiguration;
   #frame: Iov;
+  /** The same over datagrams that were put together from fragments. */
+  #wholeFrame: Iov;
   #engines: Engines | null = null;
 
   constructor(options: SocketBackendOptions) {
     const { windows, link } = options;
     this.#options = options;
+    this.#link = link;
     this.#scratch = mapAnonymous(SCRATCH_BYTES);
     this.#window = windows.add(this.#scratch.bytes(0, SCRATCH_BYTES), this.#scratch.address);
     this.#view = windows.views[this.#window];
     this.#frame = new Iov(new IovPool(windows, 1));
-    this.#guest = new GuestIdentity({
-      ourMac: link.ourMac,
-      ipv4: link.ipv4?.guestAddress ?? null,
-      ipv6Global: link.ipv6?.guestAddress ?? null,
-    });
+    this.#wholeFrame = this.#frame;
+    this.#guest = new GuestIdentity({ ourMac: link.ourMac, ...guestAddressesOf(link) });
   }
 
   /** The protocol engines, for their counters; null until a device is attached. */
@@ -85,23 +88,45 @@ export class SocketBackend implements NetBackend {
     if (this.#engines !== null) throw new Error("a device is attached already");
     this.#engines = new Engines({
       ...this.#options,
+      link: this.#link,
       sink,
       guest: this.#guest,
       scratchWindow: this.#window,
       scratchOffset: SERVICE_FRAME_BYTES_MAX,
     });
+    this.#wholeFrame = new Iov(this.#engines.reassembly.frames.pool);
   }
 
   send(frames: FrameBatch, count: number, nowMs: number): void {
     const engines = this.#engines;
     if (engines === null) return;
     if (this.#frame.pool !== frames.pool) this.#frame = new Iov(frames.pool);
-    for (let index = 0; index < count; index++) this.#input(engines, frames, index, nowMs);
-    engines.endBatch(nowMs);
+    this.counters[BackendCounter.frames] += count;
+    for (let index = 0; index < count; index++) {
+      this.counters[BackendCounter.bytes] += frames.length[index];
+      this.#input(engines, frames, index, nowMs);
+      if (engines.reassembly.isFull) this.#endBatch(engines, nowMs);
+    }
+    this.#endBatch(engines, nowMs);
   }
 
   turn(nowMs: number): boolean {
     return this.#engines?.turn(nowMs) ?? false;
+  }
+
+  /**
+   * Goes by another link from now on: what the guest is told, what its addresses mean, and how it leaves the host. Our
+   * MAC address and the MTU stay. Connections go on; flows of datagrams begin anew when they may have to take another
+   * way.
+   *
+   * @throws RangeError, DomainNameError when something cannot be put into a message; nothing is changed then.
+   */
+  configure(link: LinkConfiguration, nowMs: number): void {
+    const { ourMac, mtu } = this.#link;
+    const next = { ...link, ourMac, mtu };
+    this.#engines?.configure(next, nowMs);
+    this.#link = next;
+    this.#guest.configure(guestAddressesOf(next));
   }
 
   reset(nowMs: number): void {
@@ -123,6 +148,19 @@ export class SocketBackend implements NetBackend {
     this.#scratch.close();
   }
 
+  /** Hands on what fragments of the batch made whole, and ends it: then the memory of these datagrams is free again. */
+  #endBatch(engines: Engines, nowMs: number): void {
+    const { frames } = engines.reassembly;
+    if (frames.count > 0) {
+      const frame = this.#frame;
+      this.#frame = this.#wholeFrame;
+      for (let index = 0; index < frames.count; index++) this.#input(engines, frames, index, nowMs);
+      this.#frame = frame;
+    }
+    engines.endBatch(nowMs);
+    engines.reassembly.release();
+  }
+
   /** Copies the headers of frame `index` out, checks them and hands the frame to whom it concerns. */
   #input(engines: Engines, frames: FrameBatch, index: number, nowMs: number): void {
     const { counters } = this;
@@ -131,15 +169,13 @@ export class SocketBackend implements NetBackend {
     const frame = frames.select(index, this.#frame);
     const offset = frames.offset[index];
     const lengthBytes = frames.length[index];
-    counters[BackendCounter.frames]++;
-    counters[BackendCounter.bytes] += lengthBytes;
     const gathered = gather(frame, offset, this.#window, 0, Math.min(lengthBytes, HEADER_BYTES_MAX));
     const reason = packet.parse(view, 0, gathered, lengthBytes);
     if (reason !== Drop.none) {
       counters[BackendCounter.dropped + reason]++;
       return;
     }
-    const { link } = this.#options;
+    const link = this.#link;
     if (packet.ipVersion === 6 ? link.ipv6 === null : link.ipv4 === null) {
       counters[BackendCounter.familyOff]++;
       return;
@@ -147,11 +183,14 @@ export class SocketBackend implements NetBackend {
     this.#guest.observe(view, packet.sourceMacAt, packet.ipVersion, packet.sourceAt);
     if (packet.isFragment) {
       counters[BackendCounter.fragments]++;
+      engines.reassembly.input(packet, view, frame, offset, nowMs);
       return;
     }
     if (packet.etherType === EtherType.arp) engines.services.answerArp(packet, view);
-    else if (packet.protocol === IpProtocol.tcp) engines.tcp.input(packet, view, frame, offset, nowMs);
-    else if (packet.protocol === IpProtocol.udp) this.#inputUdp(engines, frames, index, nowMs);
+    else if (packet.protocol === IpProtocol.tcp) {
+      if (link.switches?.tcp === false) counters[BackendCounter.switchedOff]++;
+      else engines.tcp.input(packet, view, frame, offset, nowMs);
+    } else if (packet.protocol === IpProtocol.udp) this.#inputUdp(engines, frames, index, nowMs);
     else this.#inputIcmp(engines, frame, offset, lengthBytes, nowMs);
   }
 
@@ -166,7 +205,8 @@ export class SocketBackend implements NetBackend {
       if (this.#gatherWhole(frame, offset, lengthBytes)) engines.services.answerDhcp(packet, this.#view);
     } else if (packet.ipVersion === 6 && port === Dhcpv6Port.server) {
       if (this.#gatherWhole(frame, offset, lengthBytes)) engines.services.answerDhcpv6(packet, this.#view);
-    } else engines.udp.input(packet, this.#view, frame, offset, nowMs, frames.gsoSize[index]);
+    } else if (this.#link.switches?.udp === false) this.counters[BackendCounter.switchedOff]++;
+    else engines.udp.input(packet, this.#view, frame, offset, nowMs, frames.gsoSize[index]);
   }
 
   #inputIcmp(engines: Engines, frame: Iov, offset: number, lengthBytes: number, nowMs: number): void {
@@ -174,6 +214,10 @@ export class SocketBackend implements NetBackend {
     const isIcmpv6 = packet.ipVersion === 6 && packet.protocol === IpProtocol.icmpv6;
     if (!isIcmpv6 && !(packet.ipVersion === 4 && packet.protocol === IpProtocol.icmp)) {
       this.counters[BackendCounter.protocol]++;
+      return;
+    }
+    if (this.#link.switches?.icmp === false) {
+      this.counters[BackendCounter.switchedOff]++;
       return;
     }
     const type = packet.end > packet.l4At ? icmpType(this.#view, packet.l4At) : 0;

@@ -9,6 +9,8 @@ import { Drop } from "@passt-ts/wire/packet";
 import fc from "fast-check";
 import { BackendCounter } from "./backend-counter.ts";
 import type { FamilyConfiguration } from "./link-configuration.ts";
+import { outboundSettingsOf } from "./link-mapping.ts";
+import { Outbound } from "./outbound.ts";
 import { SocketEvent } from "./socket-events.ts";
 import { TcpSockets } from "./tcp-sockets.ts";
 import {
@@ -239,7 +241,7 @@ test("without room in the ring the flow waits and asks for room, then goes on", 
   expect(rig.sink.roomWanted).toBe(false);
 });
 
-// behaviours.md section 6, the proof of the whole series: the layouts of receive buffers.
+// Layouts of receive buffers that drivers choose, and some that none does.
 test.each([[[12, 1514]], [[26, 1514]], [[5, 21, 40, 1500]], [[66, 600]], [[100, 100, 100, 100]], [[128]]])(
   "a SYN,ACK and 3000 bytes arrive right in receive buffers of %p bytes",
   (entryBytes) => {
@@ -336,7 +338,7 @@ test("of a socket whose peer does not read: what is unacknowledged is told, and 
   const events: number[] = [];
   const sockets = new TcpSockets({
     loop,
-    scopeId: 0,
+    outbound: new Outbound(outboundSettingsOf(LINK)),
     peekOffset: true,
     ready: (_flow, bits) => void events.push(bits),
   });

@@ -1,9 +1,8 @@
-import { isLinkLocal } from "@passt-ts/address-map/address";
 import type { Iov } from "@passt-ts/iov/iov";
 import type { EventLoop } from "@passt-ts/linux/event-loop";
-import { connectSocket, openSocket, shutdownSocket } from "@passt-ts/linux/inet-socket";
+import { openSocket, shutdownSocket } from "@passt-ts/linux/inet-socket";
 import { closeFd } from "@passt-ts/linux/owned-fd";
-import { isIpv4Mapped, SocketAddress } from "@passt-ts/linux/socket-address";
+import { isIpv4Mapped } from "@passt-ts/linux/socket-address";
 import {
   AF_INET,
   AF_INET6,
@@ -22,6 +21,7 @@ import { StreamIo } from "@passt-ts/linux/stream-io";
 import { Errno } from "@passt-ts/linux/system-error";
 import { TcpInfo, TcpState } from "@passt-ts/linux/tcp-info";
 import type { SendBuffer, TcpSocketPort } from "@passt-ts/tcp-vu/socket-port";
+import type { Outbound } from "./outbound.ts";
 import { SocketEvents, type SocketReady } from "./socket-events.ts";
 
 export interface TcpSocketsOptions {
@@ -29,32 +29,30 @@ export interface TcpSocketsOptions {
   readonly ready: SocketReady;
   /** Use SO_PEEK_OFF where the kernel has it. */
   readonly peekOffset: boolean;
-  /** Interface index for link-local peers. */
-  readonly scopeId: number;
+  /** The way out of the sockets. */
+  readonly outbound: Outbound;
 }
 
 /** The kernel's TCP sockets for the TCP engine. */
 export class TcpSockets implements TcpSocketPort {
   readonly peekOffset: boolean;
   readonly #events: SocketEvents;
-  readonly #scopeId: number;
+  readonly #outbound: Outbound;
   readonly #io: StreamIo = new StreamIo();
   readonly #options: SocketOptions = new SocketOptions();
   readonly #memory: SocketMemory = new SocketMemory();
   readonly #info: TcpInfo = new TcpInfo();
-  readonly #address: SocketAddress = new SocketAddress();
 
   constructor(options: TcpSocketsOptions) {
     this.#events = new SocketEvents(options.loop, options.ready);
-    this.#scopeId = options.scopeId;
+    this.#outbound = options.outbound;
     this.peekOffset = options.peekOffset && kernelKeepsPeekOffset(this.#options);
   }
 
   connect(flow: number, address: Uint32Array, port: number): number {
     const socket = openSocket(isIpv4Mapped(address) ? AF_INET : AF_INET6, SOCK_STREAM);
     if (socket < 0) return socket;
-    this.#address.set(address, port, isLinkLocal(address, 0) ? this.#scopeId : 0);
-    let result = connectSocket(socket, this.#address);
+    let result = this.#outbound.connectStream(socket, address, port);
     if (result === -Errno.EINPROGRESS) result = 0;
     if (result === 0) result = this.adopt(flow, socket);
     if (result < 0) closeFd(socket);

@@ -87,6 +87,31 @@ test("a socket for both families passes IPv4 datagrams to the guest as IPv4, and
   }
 });
 
+test("a forward with a target address leads there, behind the guest, and answers from there come back", () => {
+  const targetAddress = Uint32Array.of(0, 0, 0xffff, 0x0a0000c8);
+  const fd = boundSocket("udp");
+  const forwarded = portOf(fd);
+  using rig = new BackendRig({ forwards: [{ protocol: "udp", fd, family: 4, targetPort: 53, targetAddress }] });
+  using host = new HostUdp();
+  host.send([1], LOOPBACK4, forwarded);
+  expect(new GuestFrame(rig.frame(isUdp)).destination).toEqual([...targetAddress]);
+  rig.send([udpFrame({ source: targetAddress, sourcePort: 53, destinationPort: host.port, payload: [2] })]);
+  expect(rig.waitFor(() => host.receive(), "the answer").port).toBe(forwarded);
+});
+
+test("flows of both families have the guest's port on the host, at the same time", () => {
+  using host4 = new HostUdp(LOOPBACK4);
+  using host6 = new HostUdp(LOOPBACK6);
+  using rig = new BackendRig();
+  const sourcePort = freePort("udp");
+  rig.send([
+    udpFrame({ sourcePort, destinationPort: host4.port }),
+    udpFrame({ source: GUEST6, destination: GATEWAY6, sourcePort, destinationPort: host6.port }),
+  ]);
+  const ports = [host4, host6].map((host) => rig.waitFor(() => host.receive(), "a datagram").port);
+  expect(ports).toEqual([sourcePort, sourcePort]);
+});
+
 const LOCAL4 = Uint32Array.of(0, 0, 0xffff, 0x7f000002);
 
 test.each([
@@ -180,7 +205,7 @@ test("a port that is taken on the host is no obstacle: the datagram leaves from 
   expect(answer.view.getUint16(answer.l4At + 2)).toBe(other.port);
 });
 
-// behaviours.md section 6, the proof of the whole series: the layouts of receive buffers.
+// Layouts of receive buffers that drivers choose, and some that none does.
 test.each([[[12, 1514]], [[26, 1514]], [[5, 21, 40, 1500]], [[66, 600]], [[100, 100, 100, 100]], [[128]]])(
   "datagrams of 1000, 3 and 0 bytes arrive right in receive buffers of %p bytes",
   (entryBytes) => {

@@ -1,10 +1,9 @@
-import { isLinkLocal } from "@passt-ts/address-map/address";
 import type { WindowTable } from "@passt-ts/iov/windows";
 import { DatagramReceiveBatch } from "@passt-ts/linux/datagram-receive-batch";
 import type { EventLoop } from "@passt-ts/linux/event-loop";
-import { bindSocket, connectSocket, openSocket } from "@passt-ts/linux/inet-socket";
+import { openSocket } from "@passt-ts/linux/inet-socket";
 import { closeFd } from "@passt-ts/linux/owned-fd";
-import { isIpv4Mapped, SocketAddress } from "@passt-ts/linux/socket-address";
+import { isIpv4Mapped } from "@passt-ts/linux/socket-address";
 import {
   AF_INET,
   AF_INET6,
@@ -13,11 +12,14 @@ import {
   IPV6_MULTICAST_HOPS,
   IPV6_RECVERR,
   IPV6_UNICAST_HOPS,
+  IPV6_V6ONLY,
   SO_RCVBUF,
   SOCK_DGRAM,
   SOL_IP,
   SOL_IPV6,
   SOL_SOCKET,
+  SOL_UDP,
+  UDP_GRO,
 } from "@passt-ts/linux/socket-constants";
 import { SocketOptions } from "@passt-ts/linux/socket-options";
 import type { DatagramBatch } from "@passt-ts/udp-vu/datagram-batch";
@@ -25,20 +27,18 @@ import { type DatagramSlots, SLOT_BYTES } from "@passt-ts/udp-vu/datagram-slots"
 import type { SocketError } from "@passt-ts/udp-vu/socket-error";
 import type { UdpSocketPort } from "@passt-ts/udp-vu/socket-port";
 import { DatagramSender } from "./datagram-sender.ts";
+import type { Outbound } from "./outbound.ts";
 import { SocketErrors } from "./socket-errors.ts";
 import { SocketEvents, type SocketReady } from "./socket-events.ts";
 
 const IP_MULTICAST_TTL = 33;
 
-const ANY_IPV4: Uint32Array = Uint32Array.of(0, 0, 0xffff, 0);
-const ANY_IPV6: Uint32Array = new Uint32Array(4);
-
 export interface UdpSocketsOptions {
   readonly windows: WindowTable;
   readonly loop: EventLoop;
   readonly ready: SocketReady;
-  /** Interface index for link-local peers. */
-  readonly scopeId: number;
+  /** The way out of the sockets. */
+  readonly outbound: Outbound;
 }
 
 /**
@@ -50,16 +50,15 @@ export const RECEIVE_BUFFER_BYTES: number = 4 * 1024 * 1024;
 /** The kernel's UDP sockets for the UDP engine. */
 export class UdpSockets implements UdpSocketPort {
   readonly #events: SocketEvents;
-  readonly #scopeId: number;
+  readonly #outbound: Outbound;
   readonly #options: SocketOptions = new SocketOptions();
-  readonly #address: SocketAddress = new SocketAddress();
   readonly #sender: DatagramSender = new DatagramSender();
   readonly #errors: SocketErrors;
   #receive: DatagramReceiveBatch | null = null;
 
   constructor(options: UdpSocketsOptions) {
     this.#events = new SocketEvents(options.loop, options.ready);
-    this.#scopeId = options.scopeId;
+    this.#outbound = options.outbound;
     this.#errors = new SocketErrors(options.windows);
   }
 
@@ -70,11 +69,11 @@ export class UdpSockets implements UdpSocketPort {
     this.#sender.opened(socket);
     this.#options.set(socket, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_BYTES);
     this.#options.set(socket, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
-    if (preferredLocalPort !== 0) {
-      // Another flow, or the host, may have the port: then any other one serves.
-      bindSocket(socket, this.#address.set(v4 ? ANY_IPV4 : ANY_IPV6, preferredLocalPort));
-    }
-    let result = connectSocket(socket, this.#address.set(address, port, isLinkLocal(address, 0) ? this.#scopeId : 0));
+    // One for both families would want the port of the guest's flow in IPv4 as well.
+    if (!v4) this.#options.set(socket, SOL_IPV6, IPV6_V6ONLY, 1);
+    // Without it each datagram takes a slot of its own: no reason to fail.
+    this.#options.set(socket, SOL_UDP, UDP_GRO, 1);
+    let result = this.#outbound.connectDatagram(socket, address, port, preferredLocalPort);
     if (result === 0) result = this.#events.addDatagram(socket, flow);
     if (result < 0) closeFd(socket);
     return result < 0 ? result : socket;
@@ -96,6 +95,7 @@ export class UdpSockets implements UdpSocketPort {
     const count = batch.receive(socket);
     for (let i = 0; i < count; i++) {
       slots.lengthBytes[i] = batch.length(i);
+      slots.segmentBytes[i] = batch.segmentBytes(i);
       slots.truncated[i] = batch.isTruncated(i) ? 1 : 0;
       batch.source(i, slots.address, 4 * i);
       slots.port[i] = batch.sourcePort(i);

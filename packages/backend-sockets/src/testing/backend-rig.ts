@@ -8,6 +8,9 @@ import {
   RecordingSink,
   type RecordingSinkOptions,
 } from "@passt-ts/net-backend/testing/recording-sink";
+import { ArpOperation } from "@passt-ts/wire/arp";
+import { EtherType } from "@passt-ts/wire/ethernet";
+import { Icmpv6Type } from "@passt-ts/wire/icmpv6";
 import type { Engines } from "../engines.ts";
 import type { LinkConfiguration } from "../link-configuration.ts";
 import { SocketBackend } from "../socket-backend.ts";
@@ -62,6 +65,8 @@ export class BackendRig implements Disposable {
   readonly sink: RecordingSink;
   readonly backend: SocketBackend;
   readonly warnings: string[] = [];
+  /** Frames that ask the guest who it is: they come when the ring is ready, and are kept apart from what a test sent for. */
+  readonly questions: Uint8Array[] = [];
   /** Turns that wanted another one at once, since the last {@link BackendRig.pump} began. */
   extraTurns = 0;
   readonly #sinkMemory: NativeBuffer = new NativeBuffer(MEMORY_BYTES);
@@ -141,7 +146,10 @@ export class BackendRig implements Disposable {
     this.extraTurns = 0;
     while (this.backend.turn(this.nowMs)) if (++this.extraTurns > 1000) throw new Error("the back-end spins");
     this.sink.assertSettled();
-    this.#frames.push(...this.sink.take());
+    for (const frame of this.sink.take()) {
+      if (isQuestion(frame.bytes)) this.questions.push(frame.bytes);
+      else this.#frames.push(frame);
+    }
   }
 
   /** Pumps until the condition holds. @throws Error that names `what` when it never does. */
@@ -188,4 +196,11 @@ export class BackendRig implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** An ARP request, or a neighbor solicitation. */
+function isQuestion(frame: Uint8Array): boolean {
+  const etherType = frame[12] * 256 + frame[13];
+  if (etherType === EtherType.arp) return frame[21] === ArpOperation.request;
+  return etherType === EtherType.ipv6 && frame[20] === 58 && frame[54] === Icmpv6Type.neighborSolicitation;
 }

@@ -25,6 +25,8 @@ export class GuestStream {
   expected = 0;
   /** The last byte of ours that was acknowledged, as the number behind it. */
   acknowledged = 0;
+  /** The frame of its SYN. */
+  synFrame: Uint8Array = new Uint8Array(0);
   readonly #rig: BackendRig;
   readonly #fields: { source: Uint32Array; destination: Uint32Array; sourcePort: number; destinationPort: number };
 
@@ -48,7 +50,9 @@ export class GuestStream {
   }
 
   sendSyn(): void {
-    this.segment(F.syn, [], SYN_OPTIONS);
+    const numbers = { sequence: this.next >>> 0, window: this.window, flags: F.syn };
+    this.synFrame = serializeSegment({ ...this.#fields, ...numbers, options: SYN_OPTIONS });
+    this.#rig.send([this.synFrame]);
     this.next++;
   }
 

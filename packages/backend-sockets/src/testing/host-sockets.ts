@@ -210,8 +210,8 @@ export class HostListener implements Disposable {
   readonly socket: OwnedFd;
   readonly port: number;
 
-  constructor(address: Uint32Array = LOOPBACK4) {
-    this.socket = new OwnedFd(boundSocket("tcp", address));
+  constructor(address: Uint32Array = LOOPBACK4, port = 0) {
+    this.socket = new OwnedFd(boundSocket("tcp", address, port));
     this.port = portOf(this.socket.fd);
   }
 

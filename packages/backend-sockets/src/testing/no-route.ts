@@ -5,12 +5,19 @@ import { isIcmp, udpFrame } from "./guest-frames.ts";
 import { GuestStream } from "./guest-stream.ts";
 
 export interface NoRouteReport {
-  /** Type and code of the ICMP error that answers a datagram, IPv4 and IPv6. */
+  /** Type and code of the ICMP error that answers a datagram, and a SYN, IPv4 and IPv6. */
   readonly udpErrors: readonly (readonly number[])[];
-  readonly tcpResets: readonly number[];
+  readonly tcpErrors: readonly (readonly number[])[];
   readonly flows: number;
   readonly leakedFiles: number;
   readonly leakedRegistrations: number;
+}
+
+function errorsTo(rig: BackendRig): number[][] {
+  return rig.take(isIcmp).map(({ bytes }) => {
+    const at = bytes[12] === 0x86 ? 54 : 34;
+    return [bytes[at], bytes[at + 1]];
+  });
 }
 
 function report(): NoRouteReport {
@@ -23,10 +30,7 @@ function report(): NoRouteReport {
     udpFrame({ destination: peer4, destinationPort: 53 }),
     udpFrame({ source: GUEST6, destination: peer6, destinationPort: 53 }),
   ]);
-  const udpErrors = rig.take(isIcmp).map(({ bytes }) => {
-    const at = bytes[12] === 0x86 ? 54 : 34;
-    return [bytes[at], bytes[at + 1]];
-  });
+  const udpErrors = errorsTo(rig);
   const streams = [
     new GuestStream(rig, { peer: peer4, peerPort: 80 }),
     new GuestStream(rig, { source: GUEST6, peer: peer6, guestPort: 40001, peerPort: 80 }),
@@ -34,7 +38,7 @@ function report(): NoRouteReport {
   for (const stream of streams) stream.sendSyn();
   return {
     udpErrors,
-    tcpResets: streams.map((stream) => stream.poll().resets),
+    tcpErrors: errorsTo(rig),
     flows: rig.engines.tcp.flowCount + rig.engines.udp.flowCount,
     leakedFiles: openFileCount() - files,
     leakedRegistrations: rig.loop.count - registrations,
