@@ -30,6 +30,16 @@ export function isUsableUnicast(words: AddressWords): boolean {
   return !["unspecified", "loopback", "multicast", "broadcast"].includes(ipaddr.parse(formatAddress(words)).range());
 }
 
+/** True for an address that stands for a group or for everybody. */
+export function isMulticastOrBroadcast(words: AddressWords): boolean {
+  return ["multicast", "broadcast"].includes(ipaddr.parse(formatAddress(words)).range());
+}
+
+/** True for an address of the host itself, which no wire carries. */
+export function isLoopback(words: AddressWords): boolean {
+  return ipaddr.parse(formatAddress(words)).range() === "loopback";
+}
+
 /** Bits of a netmask given as a number 0-32 or in dotted form. @throws UsageError */
 export function parseNetmask(text: string, what: string): number {
   if (/^\d{1,2}$/.test(text) && Number(text) <= 32) return Number(text);

@@ -1,11 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, createWriteStream, openSync } from "node:fs";
-import { duplicateFd } from "@passt-ts/linux/owned-fd";
+import { createWriteStream } from "node:fs";
 
 /** Names, in the environment of the process that goes to the background, the descriptor on which it says it is ready. */
 const READY_FD_VARIABLE = "PASST_TS_READY_FD";
 const READY_LINE = "ready\n";
-const STANDARD_ERROR = 2;
 
 /** True in the process that was started to run in the background. */
 export const isBackgroundProcess = (): boolean => process.env[READY_FD_VARIABLE] !== undefined;
@@ -33,16 +31,10 @@ export async function continueInBackground(args: readonly string[], inheritedFd:
   return code;
 }
 
-/**
- * Says to the waiting parent that everything is set up, and lets go of the standard error stream: who started us may
- * read it to its end. Does nothing in the foreground.
- */
+/** Says to the waiting parent that everything is set up. Does nothing in the foreground. */
 export async function sayReady(): Promise<void> {
   const fd = process.env[READY_FD_VARIABLE];
   if (fd === undefined) return;
-  const nowhere = openSync("/dev/null", "w");
-  duplicateFd(nowhere, STANDARD_ERROR);
-  closeSync(nowhere);
   const stream = createWriteStream("", { fd: Number(fd) });
   await new Promise<void>((resolve, reject) => stream.on("error", reject).end(READY_LINE, () => resolve()));
 }
@@ -60,7 +52,14 @@ function readyOrEnded(child: ChildProcess, readyFd: number): Promise<number> {
       text += chunk.toString();
       if (text === READY_LINE) resolve(0);
     });
-    child.on("error", () => resolve(1));
-    child.on("exit", (code) => resolve(code ?? 1));
+    child.on("error", (error) => resolve(failed(`cannot start the process for the background: ${error.message}`)));
+    child.on("exit", (code, signal) =>
+      resolve(code ?? failed(`the process for the background was ended by ${signal}`)),
+    );
   });
+}
+
+function failed(why: string): number {
+  process.stderr.write(`${why}\n`);
+  return 1;
 }

@@ -17,13 +17,20 @@ const NEEDS_CHECKSUM = 1;
 /** Where a UDP header has its checksum; there 0 means none (RFC 768), in TCP it is a sum like any other. */
 const UDP_CHECKSUM_OFFSET = 6;
 
+/** Sees every frame that passes, and changes none. */
+export interface FrameObserver {
+  /** Frame `index` of `frames`, which is `lengthBytes` bytes long. */
+  record(frames: FrameBatch, index: number, lengthBytes: number, toGuest: boolean): void;
+  flush(): void;
+}
+
 /**
  * A capture of frames in both directions.
  *
  * A record is what would have been on a wire: exactly the frame's length, and a checksum that the two sides left
  * partial is completed in the record (never in the guest's memory).
  */
-export class Capture {
+export class Capture implements FrameObserver {
   readonly #writer: PcapWriter;
   readonly #epochMs: () => number;
   readonly #windows: WindowTable;
@@ -75,12 +82,12 @@ export class Capture {
   }
 }
 
-/** A back-end that records what passes and otherwise is the one it wraps. */
+/** A back-end that shows what passes to an observer and otherwise is the one it wraps. */
 export class CapturingBackend implements NetBackend {
   readonly #inner: NetBackend;
-  readonly #capture: Capture;
+  readonly #capture: FrameObserver;
 
-  constructor(inner: NetBackend, capture: Capture) {
+  constructor(inner: NetBackend, capture: FrameObserver) {
     this.#inner = inner;
     this.#capture = capture;
   }
@@ -102,7 +109,7 @@ export class CapturingBackend implements NetBackend {
   }
 
   send(frames: FrameBatch, count: number, nowMs: number): void {
-    for (let index = 0; index < count; index++) this.#capture.record(frames, index, frames.length[index]);
+    for (let index = 0; index < count; index++) this.#capture.record(frames, index, frames.length[index], false);
     this.#inner.send(frames, count, nowMs);
   }
 
@@ -124,13 +131,13 @@ export class CapturingBackend implements NetBackend {
   }
 }
 
-/** The way to the guest, with a record of every frame committed. */
+/** The way to the guest, where the observer sees every frame committed. */
 class CapturingSink implements RxSink {
   readonly #inner: RxSink;
-  readonly #capture: Capture;
+  readonly #capture: FrameObserver;
   readonly #frame: Iov;
 
-  constructor(inner: RxSink, capture: Capture) {
+  constructor(inner: RxSink, capture: FrameObserver) {
     this.#inner = inner;
     this.#capture = capture;
     this.#frame = new Iov(inner.frames.pool);
@@ -168,7 +175,7 @@ class CapturingSink implements RxSink {
       memset(frames.select(index, this.#frame), frames.offset[index] + length, 0, FRAME_BYTES_MIN - length);
       length = FRAME_BYTES_MIN;
     }
-    this.#capture.record(frames, index, length);
+    this.#capture.record(frames, index, length, true);
     this.#inner.commit(index, length);
   }
 

@@ -51,8 +51,132 @@ describe("the configuration", () => {
     ]);
     expect(made(["--no-map-gw"]).ipv4?.nameServers.map(text)).toEqual(["198.51.100.7"]);
     expect(made([]).ipv6?.nameServers.map(text)).toEqual(["2001:db8::1"]);
-    expect(made(["-D", "203.0.113.5"]).ipv4?.nameServers.map(text)).toEqual(["203.0.113.5"]);
-    expect(made(["-D", "none"]).ipv4?.nameServers).toEqual([]);
+  });
+
+  test("a resolver on the host's loopback is where that address leads to, on its ports of name servers", () => {
+    const { ipv4, ipv6 } = made([]);
+    expect([text(ipv4?.dnsForward), text(ipv4?.dnsHost)]).toEqual(["192.0.2.1", "127.0.0.53"]);
+    expect([text(ipv6?.dnsForward), text(ipv6?.dnsHost)]).toEqual(["2001:db8::1", "::1"]);
+    const none = made(["--no-map-gw"]).ipv4;
+    expect([none?.dnsForward, none?.dnsHost]).toEqual([null, null]);
+    const public4 = made([], { ...HOST, resolver: parseResolvConf("nameserver 198.51.100.7") }).ipv4;
+    expect([public4?.nameServers.map(text), public4?.dnsForward]).toEqual([["198.51.100.7"], null]);
+  });
+
+  test("--dns-forward stands in for a resolver on loopback, and leads to --dns-host or the host's first", () => {
+    const forward = made(["--dns-forward", "10.0.0.5"]).ipv4;
+    expect(forward?.nameServers.map(text)).toEqual(["10.0.0.5", "198.51.100.7"]);
+    expect([text(forward?.dnsForward), text(forward?.dnsHost)]).toEqual(["10.0.0.5", "127.0.0.53"]);
+    const other = made(["--dns-forward", "10.0.0.4", "--dns-forward", "10.0.0.5", "--dns-host", "127.0.0.2"]).ipv4;
+    expect([text(other?.dnsForward), text(other?.dnsHost)]).toEqual(["10.0.0.5", "127.0.0.2"]);
+    const told = made(["--dns-forward", "10.0.0.5", "-D", "1.1.1.1"]).ipv4;
+    expect([told?.nameServers.map(text), text(told?.dnsForward)]).toEqual([["1.1.1.1"], "10.0.0.5"]);
+    const warnings: string[] = [];
+    const nowhere = { ...NO_NETWORK, warn: (line: string) => void warnings.push(line) };
+    expect(made(["--dns-forward", "10.0.0.5"], nowhere).ipv4?.dnsForward).toBe(null);
+    expect(warnings.join()).toContain("--dns-forward");
+  });
+
+  test("name servers given: for their family instead of the host's, three at most, and none takes back", () => {
+    const servers = (...args: string[]) => [made(args).ipv4, made(args).ipv6].map((one) => one?.nameServers.map(text));
+    expect(servers("-D", "203.0.113.5")).toEqual([["203.0.113.5"], ["2001:db8::1"]]);
+    expect(servers("-D", "127.0.0.1")[0]).toEqual(["127.0.0.1"]);
+    expect(servers("-D", "none")).toEqual([[], []]);
+    expect(servers("-D", "1.1.1.1", "-D", "none", "-D", "1.1.1.2")[0]).toEqual(["1.1.1.2"]);
+    const four = ["1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4"];
+    expect(servers(...four.flatMap((one) => ["-D", one]))[0]).toEqual(four.slice(0, 3));
+  });
+
+  test("REF-BUG: search domains given: one or more in each option, six at most, and none takes back", () => {
+    expect(made(["-S", "a.example  b.example", "-S", "c.example"]).searchDomains).toEqual([
+      "a.example",
+      "b.example",
+      "c.example",
+    ]);
+    expect(made(["-S", "none"]).searchDomains).toEqual([]);
+    expect(made(["-S", "a", "-S", "none", "-S", "b"]).searchDomains).toEqual(["b"]);
+    expect(made(["-S", "a b c d e f g"]).searchDomains.length).toBe(6);
+  });
+
+  test("names told to the guest", () => {
+    const { hostName, fqdn } = made(["-H", "vm", "--fqdn", "vm.example.org"]);
+    expect([hostName, fqdn]).toEqual(["vm", "vm.example.org"]);
+    expect([made([]).hostName, made([]).fqdn]).toEqual(["", ""]);
+  });
+
+  test("the host's loopback and own address: by which addresses the guest reaches them", () => {
+    const loopback = (...args: string[]) => [text(made(args).ipv4?.loopback), text(made(args).ipv6?.loopback)];
+    expect(loopback()).toEqual(["192.0.2.1", "2001:db8::1"]);
+    expect(loopback("-g", "192.0.2.8", "-g", "192.0.2.9")).toEqual(["192.0.2.9", "2001:db8::1"]);
+    expect(loopback("--no-map-gw")).toEqual([null, null]);
+    expect(loopback("--map-host-loopback", "10.0.0.1", "--no-map-gw")).toEqual(["10.0.0.1", null]);
+    expect(loopback("--map-host-loopback", "10.0.0.1", "--map-host-loopback", "none")).toEqual([null, null]);
+    expect(loopback("--map-host-loopback", "none", "--map-host-loopback", "10.0.0.1")).toEqual(["10.0.0.1", null]);
+    const guest = (...args: string[]) => text(made(args).ipv4?.mapGuestAddress);
+    expect(guest()).toBe(null);
+    expect(guest("--map-guest-addr", "10.0.0.1")).toBe("10.0.0.1");
+    expect(guest("--map-guest-addr", "10.0.0.1", "--map-guest-addr", "none")).toBe(null);
+    expect(text(made(["-a", "10.9.9.9"]).ipv4?.hostAddress)).toBe("192.0.2.2");
+  });
+
+  test("ways out: source address and interface of each family", () => {
+    const { ipv4, ipv6 } = made(["-o", "192.0.2.3", "-o", "2001:db8::3", "--outbound-if4", "eth1"]);
+    expect([text(ipv4?.outboundAddress), ipv4?.outboundInterface]).toEqual(["192.0.2.3", "eth1"]);
+    expect([text(ipv6?.outboundAddress), ipv6?.outboundInterface]).toEqual(["2001:db8::3", null]);
+    expect([made([]).ipv4?.outboundAddress, made([]).ipv4?.outboundInterface]).toEqual([null, null]);
+  });
+
+  test("our MAC address and the guest's can be given", () => {
+    const { ourMac, guestMac } = made(["-M", "52:54:00:00:00:01", "--guest-mac", "52:54:00:00:00:02"]);
+    expect([formatMac(ourMac), formatMac(guestMac)]).toEqual(["52:54:00:00:00:01", "52:54:00:00:00:02"]);
+    expect(formatMac(made([]).guestMac)).not.toBe(formatMac(made([]).ourMac));
+  });
+
+  test("SO_PEEK_OFF and offloads can be done without", () => {
+    expect([made([]).peekOffset, made(["--no-peek-offset"]).peekOffset]).toEqual([true, false]);
+    expect([made([]).offloads.length > 0, made(["--offload", "none"]).offloads]).toEqual([true, []]);
+  });
+
+  test("services are on, and each is switched off by its option", () => {
+    const off = (...args: string[]) =>
+      Object.entries(made(args).switches ?? {})
+        .filter(([, isOn]) => !isOn)
+        .map(([name]) => name)
+        .sort();
+    expect(off()).toEqual([]);
+    expect(off("--no-tcp")).toEqual(["tcp"]);
+    expect(off("--no-udp")).toEqual(["udp"]);
+    expect(off("--no-icmp")).toEqual(["icmp", "ndp", "routerAdvertisements"]);
+    expect(off("--no-dhcp")).toEqual(["dhcp"]);
+    expect(off("--no-dhcpv6")).toEqual(["dhcpv6"]);
+    expect(off("--no-ndp")).toEqual(["ndp", "routerAdvertisements"]);
+    expect(off("--no-ra")).toEqual(["routerAdvertisements"]);
+    expect(off("--no-dhcp-dns")).toEqual(["nameServers"]);
+    expect(off("--no-dhcp-search")).toEqual(["searchDomains"]);
+  });
+
+  test("how much is logged: the last option about it counts, and --trace is more than --debug", () => {
+    const level = (...args: string[]) => made(args).logLevel;
+    expect([level(), level("-q"), level("-d"), level("--trace")]).toEqual(["info", "warning", "debug", "trace"]);
+    expect([level("-d", "-q"), level("-q", "-d"), level("--trace", "-d")]).toEqual(["warning", "debug", "trace"]);
+    expect([made([]).statisticsIntervalMs, made(["--stats", "2"]).statisticsIntervalMs]).toEqual([0, 2000]);
+  });
+
+  test("an MTU below what a family needs costs a warning for each; 0 means none is told", () => {
+    const warned = (mtu: string) => {
+      const warnings: string[] = [];
+      expect(made(["-m", mtu], { ...HOST, warn: (line) => void warnings.push(line) }).mtu).toBe(Number(mtu));
+      return warnings.length;
+    };
+    expect([warned("0"), warned("67"), warned("68"), warned("1279"), warned("1280"), warned("65521")]).toEqual([
+      0, 2, 1, 1, 0, 0,
+    ]);
+  });
+
+  test("--one-off is implied by --fd, unless --socket comes behind it", () => {
+    const oneOff = (...args: string[]) => made(args).oneOff;
+    expect([oneOff(), oneOff("-1"), oneOff("-F", "3")]).toEqual([false, true, true]);
+    expect([oneOff("-s", "/x", "-F", "3"), oneOff("-F", "3", "-s", "/x")]).toEqual([true, false]);
   });
 
   test("addresses, masks and gateways given", () => {
@@ -69,6 +193,8 @@ describe("the configuration", () => {
     expect(made(["-a", "192.168.2.3"]).ipv4?.prefixLength).toBe(24);
     expect(made(["-n", "255.255.240.0"]).ipv4?.prefixLength).toBe(20);
     expect(made(["-n", "12"]).ipv4?.prefixLength).toBe(12);
+    expect(made(["-n", "12", "-a", "10.1.2.3"]).ipv4?.prefixLength).toBe(12);
+    expect(text(made(["-a", "10.0.0.1/24", "-a", "10.0.0.2"]).ipv4?.guestAddress)).toBe("10.0.0.2");
   });
 
   test("without a usable host interface the guest gets link-local IPv4", () => {
@@ -79,6 +205,7 @@ describe("the configuration", () => {
       "169.254.2.2",
     ]);
     expect(local.ipv6?.guestAddress).toBe(null);
+    expect([text(local.ipv6?.gateway), text(local.ipv6?.loopback)]).toEqual(["fe80::1", "fe80::1"]);
     expect(text(local.ourLinkLocal)).toBe("fe80::1");
   });
 
@@ -96,6 +223,8 @@ describe("the configuration", () => {
   test("one family only", () => {
     expect(made(["-4"]).ipv6).toBe(null);
     expect(made(["-6"]).ipv4).toBe(null);
+    expect(made(["-4", "-6"]).ipv4).toBe(null);
+    expect(made(["-6", "-4", "-a", "2001:db8::9"]).ipv6).toBe(null);
   });
 
   test.each([
@@ -108,7 +237,6 @@ describe("the configuration", () => {
     [["-a", "::ffff:1.2.3.4"]],
     [["-a", "10.0.0.1/33"]],
     [["-a", "10.0.0.1/24/3"]],
-    [["-a", "10.0.0.1", "-a", "10.0.0.2"]],
     [["-a", "10.0.0.1/24", "-n", "24"]],
     [["-n", "255.0.255.0"]],
     [["-n", "33"]],
@@ -117,9 +245,31 @@ describe("the configuration", () => {
     [["--guest-mac", "01:00:5e:00:00:01"]],
     [["-g", "::"]],
     [["-D", "example.org"]],
-    [["-D", "none", "-D", "1.2.3.4"]],
-    [["--map-host-loopback", "none", "--map-host-loopback", "1.2.3.4"]],
+    [["-g", "127.0.0.1"]],
+    [["-g", "none"]],
+    [["-m", "-1"]],
+    [["-m", ""]],
+    [["-D", ""]],
+    [["-D", "1.2.3.4,5.6.7.8"]],
+    [["--dns-forward", "127.0.0.1"]],
+    [["--dns-forward", "0.0.0.0"]],
+    [["--dns-forward", "none"]],
+    [["--dns-host", "0.0.0.0"]],
+    [["--map-host-loopback", "127.0.0.1"]],
+    [["--map-guest-addr", "127.0.0.1"]],
+    [["--map-guest-addr", "x"]],
+    [["-o", "::"]],
+    [["-o", "x"]],
+    [["-S", ""]],
+    [["-S", "a..b"]],
+    [["-H", "two words"]],
+    [["-H", "a".repeat(256)]],
+    [["--fqdn", "a..b"]],
+    [["--stats", "x"]],
+    [["--stats", "-1"]],
     [["-t", "99999"]],
+    [["-t", "22", "--no-tcp"]],
+    [["-u", "53", "--no-udp"]],
   ])("%p is refused with one line", (args) => {
     expect(() => made(args)).toThrow(/^[^\n]+$/);
   });

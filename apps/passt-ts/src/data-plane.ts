@@ -1,3 +1,5 @@
+import { deserialize } from "node:v8";
+import type { LinkConfiguration } from "@passt-ts/backend-sockets/link-configuration";
 import { SocketBackend } from "@passt-ts/backend-sockets/socket-backend";
 import { WindowTable } from "@passt-ts/iov/windows";
 import { EpollEvent, EventLoop } from "@passt-ts/linux/event-loop";
@@ -8,15 +10,26 @@ import { closeFd, OwnedFd } from "@passt-ts/linux/owned-fd";
 import type { NetBackend } from "@passt-ts/net-backend/backend";
 import { PcapWriter } from "@passt-ts/pcap/writer";
 import { VhostUserDevice } from "@passt-ts/vhost-user-device/device";
+import { DeviceCounter } from "@passt-ts/vhost-user-device/device-counter";
+import { featureMask, ProtocolFeature } from "@passt-ts/vhost-user-proto/features";
 import { Capture, CapturingBackend } from "./capture.ts";
 import { ControlBlock } from "./control-block.ts";
+import { FaultGuard } from "./fault-guard.ts";
+import { FrameTrace } from "./frame-trace.ts";
 import { filteredLog, type Log } from "./log.ts";
 import { offloadFeatures } from "./offloads.ts";
 import { statisticsOf } from "./statistics.ts";
-import type { StartMessage } from "./worker-messages.ts";
+import { StatisticsReporter } from "./statistics-reporter.ts";
+import type { StartMessage, WorkerMessage } from "./worker-messages.ts";
 
 /** What the capture holds back before it writes; a multiple of the page size. */
 const CAPTURE_BUFFER_BYTES = 256 * 1024;
+
+/**
+ * Not offered over an inherited descriptor: QEMU 11.1 that started us (-netdev passt) then finds its end of the channel
+ * closed ("Unable to read from socket: Socket operation on non-socket"), and sends something else for the guest's memory.
+ */
+const BACK_END_CHANNEL: bigint = featureMask(ProtocolFeature.BACKEND_REQ);
 
 /** Monotonic milliseconds. */
 const now = (): number => performance.now();
@@ -36,14 +49,28 @@ export class DataPlane {
   readonly #pcapFd: number | null;
   readonly #device: VhostUserDevice;
   readonly #log: Log;
+  readonly #say: (message: WorkerMessage) => void;
+  readonly #faults: FaultGuard;
+  readonly #reporter: StatisticsReporter;
   #ending = false;
 
-  /** @throws SystemError when the kernel refuses something that the data plane cannot do without. */
-  constructor(start: StartMessage, log: Log) {
+  /**
+   * @param wrap puts something around the back-end, for tests.
+   * @throws SystemError when the kernel refuses something that the data plane cannot do without.
+   */
+  constructor(
+    start: StartMessage,
+    say: (message: WorkerMessage) => void,
+    wrap: (backend: NetBackend) => NetBackend = (backend) => backend,
+  ) {
     const { configuration, listenFd, frontEndFd } = start;
-    this.#log = filteredLog(configuration.logLevel, log);
+    this.#say = say;
+    this.#log = filteredLog(configuration.logLevel, (level, text) => say({ kind: "log", level, text }));
     this.#control = new ControlBlock(start.control.eventFd, start.control.shared);
     this.#loop.add(start.control.eventFd, EpollEvent.readable, { onEvent: () => this.#onCommand() }, 0);
+    // Edge-triggered: it is the main thread that reads them, whenever it comes to it.
+    const changes = EpollEvent.readable | EpollEvent.edgeTriggered;
+    for (const fd of start.watchedFds) this.#loop.add(fd, changes, { onEvent: () => this.#onWatched() }, 0);
     this.#sockets = new SocketBackend({
       loop: this.#loop,
       windows: this.#windows,
@@ -57,44 +84,111 @@ export class DataPlane {
     });
     this.#pcapFd = start.pcapFd;
     this.#capture = start.pcapFd === null ? null : this.#openCapture(start.pcapFd);
-    this.#backend = this.#capture === null ? this.#sockets : new CapturingBackend(this.#sockets, this.#capture);
+    this.#backend = this.#observed(wrap(this.#sockets), configuration.logLevel === "trace");
     this.#device = new VhostUserDevice({
       loop: this.#loop,
       windows: this.#windows,
       backend: this.#backend,
       log: this.#log,
-      features: offloadFeatures(configuration.offloads),
+      features: {
+        ...offloadFeatures(configuration.offloads),
+        ...(frontEndFd === null ? {} : { withholdProtocol: BACK_END_CHANNEL }),
+      },
       config: { macAddress: configuration.guestMac, ...(configuration.mtu >= 68 ? { mtu: configuration.mtu } : {}) },
       onDisconnect: () => {
-        this.#log("debug", statisticsOf(this.#device, this.#sockets, this.#capture));
-        if (configuration.oneOff) this.#ending = true;
+        this.#log("debug", this.#statistics());
+        if (configuration.oneOff && (frontEndFd !== null || this.#hasHeardFrontEnd)) this.#ending = true;
       },
+    });
+    this.#faults = new FaultGuard(this.#log);
+    this.#reporter = new StatisticsReporter({
+      intervalMs: configuration.statisticsIntervalMs,
+      text: () => this.#statistics(),
+      log: this.#log,
+      nowMs: now(),
     });
     if (listenFd !== null) this.#device.listenOn(new OwnedFd(listenFd));
     if (frontEndFd !== null) this.#device.adopt(new OwnedFd(frontEndFd));
   }
 
-  /** Serves front-ends until it is told to stop, or the only one of a one-off has gone. */
+  /**
+   * Serves front-ends until it is told to stop, or the only one of a one-off has gone. An exception that nothing
+   * foresaw costs the front-end its connection, and not the next one.
+   *
+   * @throws Error after too many of them.
+   */
   run(): void {
     while (!this.#ending) {
-      const nowMs = now();
-      const more = this.#device.turn(nowMs);
-      this.#loop.wait(more ? 0 : Math.max(0, this.#device.deadlineMs - now()));
+      try {
+        this.#turn();
+      } catch (error) {
+        this.#recover(error);
+      }
     }
   }
 
   /** Closes everything: sockets, mappings, the capture. */
   close(): void {
-    this.#log("debug", statisticsOf(this.#device, this.#sockets, this.#capture));
+    this.#log("debug", this.#statistics());
     this.#device.close();
     this.#backend.close();
     if (this.#pcapFd !== null) closeFd(this.#pcapFd);
     this.#loop.close();
   }
 
+  #turn(): void {
+    const nowMs = now();
+    this.#reporter.turn(nowMs);
+    const more = this.#device.turn(nowMs);
+    const deadlineMs = Math.min(this.#device.deadlineMs, this.#reporter.deadlineMs);
+    this.#loop.wait(more ? 0 : Math.max(0, deadlineMs - now()));
+  }
+
+  /** Takes the guest's connection and memory away, so that the device and the back-end begin anew. */
+  #recover(error: unknown): void {
+    this.#faults.caught(error, now());
+    try {
+      this.#device.disconnect("something unexpected happened");
+    } catch (another) {
+      this.#faults.caught(another, now());
+    }
+  }
+
+  #statistics(): string {
+    return statisticsOf(this.#device, this.#sockets, this.#capture);
+  }
+
+  /** The back-end, with whoever wants to see its frames around it. */
+  #observed(backend: NetBackend, isTraced: boolean): NetBackend {
+    const captured = this.#capture === null ? backend : new CapturingBackend(backend, this.#capture);
+    return isTraced ? new CapturingBackend(captured, new FrameTrace(this.#windows, this.#log)) : captured;
+  }
+
+  /** Whoever only looks whether the path is served connects as well, and says nothing. */
+  get #hasHeardFrontEnd(): boolean {
+    const { counters } = this.#device;
+    return counters[DeviceCounter.messages] + counters[DeviceCounter.messagesRefused] > 0;
+  }
+
   #onCommand(): void {
     this.#signal.drain(this.#control.eventFd);
     if (this.#control.stopRequested) this.#ending = true;
+    const message = this.#control.take();
+    if (message === null) return;
+    this.#configure(deserialize(message) as LinkConfiguration);
+    this.#say({ kind: "linkTaken" });
+  }
+
+  #configure(link: LinkConfiguration): void {
+    try {
+      this.#sockets.configure(link, now());
+    } catch (error) {
+      this.#log("warning", `the guest's link stays as it was: ${(error as Error).message}`);
+    }
+  }
+
+  #onWatched(): void {
+    if (this.#control.claimWatched()) this.#say({ kind: "watched" });
   }
 
   #openCapture(fd: number): Capture {

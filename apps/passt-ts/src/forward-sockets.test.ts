@@ -94,7 +94,7 @@ test("a port asked for by number that is taken: refused with one line, and what 
   const before = openFileCount();
   const forwards = forwardsOf(`127.0.0.1/${freePort()}`, `127.0.0.1/${port}`).sort((a) => (a.port === port ? 1 : -1));
   expect(() => openForwards(forwards, BOTH)).toThrow(
-    new RegExp(`^-t: cannot bind 127\\.0\\.0\\.1 port ${port}: [^\\n]+$`),
+    new RegExp(`^-t: cannot listen for 127\\.0\\.0\\.1/${port}:${port}: [^\\n]+$`),
   );
   expect(openFileCount()).toBe(before);
 });
@@ -115,4 +115,19 @@ test("an interface that does not exist is named in the refusal", () => {
 
 test("a forward of a family that is off is refused", () => {
   expect(() => openForwards(forwardsOf(`127.0.0.1/${freePort()}`), { ipv4: false, ipv6: true })).toThrow(/^-t: /);
+});
+
+test("with --freebind a forward listens at an address that the host does not have, without it is refused", () => {
+  for (const text of ["192.0.2.77/0", "[2001:db8:77::1]/0"]) {
+    const forward = { ...forwardsOf(text.replace("/0", "/1"))[0], port: freePort() };
+    expect(() => openForwards([forward], BOTH)).toThrow(/^-t: cannot listen for /);
+    opened = openForwards([forward], { ...BOTH, freebind: true });
+    expect(opened.map(({ fd }) => portOf(fd))).toEqual([forward.port]);
+    for (const { fd } of opened.splice(0)) closeFd(fd);
+  }
+});
+
+test("the address behind the guest goes with the socket", () => {
+  opened = openForwards(forwardsOf(`127.0.0.1/${freePort()}:10.0.0.5/80`), BOTH);
+  expect(opened).toMatchObject([{ targetPort: 80, targetAddress: parseAddress("10.0.0.5", "") }]);
 });

@@ -5,17 +5,19 @@ import { SocketAddress } from "@passt-ts/linux/socket-address";
 import {
   AF_INET,
   AF_INET6,
+  IP_FREEBIND,
   IPV6_V6ONLY,
   SO_REUSEADDR,
   SOCK_DGRAM,
   SOCK_STREAM,
+  SOL_IP,
   SOL_IPV6,
   SOL_SOCKET,
 } from "@passt-ts/linux/socket-constants";
 import { SocketOptions } from "@passt-ts/linux/socket-options";
 import { Errno, errnoMessage } from "@passt-ts/linux/system-error";
-import { formatAddress, isIpv4 } from "./address-text.ts";
-import type { Forward } from "./forward-spec.ts";
+import { isIpv4 } from "./address-text.ts";
+import { type Forward, formatForward } from "./forward-spec.ts";
 import { UsageError } from "./usage-error.ts";
 
 const LISTEN_BACKLOG = 128;
@@ -28,17 +30,23 @@ export interface Families {
   readonly ipv6: boolean;
 }
 
+/** How forwards listen. */
+export interface ForwardConditions extends Families {
+  /** At addresses that the host does not have, too (IP_FREEBIND). */
+  readonly freebind?: boolean;
+}
+
 /**
  * Opens the sockets that the forwards listen at: a forward without address gets one socket for both families.
  *
  * @throws UsageError when a port that was asked for by number cannot be bound, or when none of all can be.
  */
-export function openForwards(forwards: readonly Forward[], families: Families): ForwardSocket[] {
+export function openForwards(forwards: readonly Forward[], conditions: ForwardConditions): ForwardSocket[] {
   const options = new SocketOptions();
   const opened: ForwardSocket[] = [];
   try {
     for (const forward of forwards) {
-      const result = openForward(forward, families, options);
+      const result = openForward(forward, conditions, options);
       if (typeof result === "object") opened.push(result);
       else if (!forward.bestEffort || result === -Errno.EMFILE || result === -Errno.ENFILE)
         throw cannotBind(forward, result);
@@ -52,25 +60,25 @@ export function openForwards(forwards: readonly Forward[], families: Families): 
   }
 }
 
-function openForward(forward: Forward, families: Families, options: SocketOptions): ForwardSocket | number {
-  const { address, protocol, port, targetPort } = forward;
-  const wantsIpv4 = families.ipv4 && (address === null || isIpv4(address));
-  const wantsIpv6 = families.ipv6 && (address === null || !isIpv4(address));
+function openForward(forward: Forward, conditions: ForwardConditions, options: SocketOptions): ForwardSocket | number {
+  const { address, protocol, port, targetPort, targetAddress } = forward;
+  const wantsIpv4 = conditions.ipv4 && (address === null || isIpv4(address));
+  const wantsIpv6 = conditions.ipv6 && (address === null || !isIpv4(address));
   if (!wantsIpv4 && !wantsIpv6) return -Errno.EAFNOSUPPORT;
   const type = protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
-  if (wantsIpv6) {
-    const fd = openSocket(AF_INET6, type);
-    // A kernel without IPv6 still serves the IPv4 half of a forward for both.
-    if (fd === -Errno.EAFNOSUPPORT && wantsIpv4) return openForward(forward, { ipv4: true, ipv6: false }, options);
-    if (fd < 0) return fd;
-    options.set(fd, SOL_IPV6, IPV6_V6ONLY, wantsIpv4 ? 0 : 1);
-    const result = bindForward(fd, forward, new SocketAddress().setIpv6(address ?? NO_ADDRESS, port), options);
-    return result < 0 ? result : { protocol, fd, family: 6, targetPort };
-  }
-  const fd = openSocket(AF_INET, type);
+  const fd = openSocket(wantsIpv6 ? AF_INET6 : AF_INET, type);
+  // A kernel without IPv6 still serves the IPv4 half of a forward for both.
+  if (fd === -Errno.EAFNOSUPPORT && wantsIpv6 && wantsIpv4)
+    return openForward(forward, { ...conditions, ipv6: false }, options);
   if (fd < 0) return fd;
-  const result = bindForward(fd, forward, new SocketAddress().set(address ?? ANY_IPV4, port), options);
-  return result < 0 ? result : { protocol, fd, family: 4, targetPort };
+  if (wantsIpv6) options.set(fd, SOL_IPV6, IPV6_V6ONLY, wantsIpv4 ? 0 : 1);
+  // An IPv6 socket takes the option of IPv4 for both (ip(7)).
+  if (conditions.freebind === true) options.set(fd, SOL_IP, IP_FREEBIND, 1);
+  const local = new SocketAddress();
+  if (wantsIpv6) local.setIpv6(address ?? NO_ADDRESS, port);
+  else local.set(address ?? ANY_IPV4, port);
+  const result = bindForward(fd, forward, local, options);
+  return result < 0 ? result : { protocol, fd, family: wantsIpv6 ? 6 : 4, targetPort, targetAddress };
 }
 
 /** Binds, and listens with TCP; closes the socket when either fails. 0 or -errno. */
@@ -86,9 +94,5 @@ function bindForward(fd: number, forward: Forward, address: SocketAddress, optio
 const optionOf = (forward: Forward): string => (forward.protocol === "tcp" ? "-t" : "-u");
 
 function cannotBind(forward: Forward, errno: number): UsageError {
-  const where = forward.address === null ? "" : `${formatAddress(forward.address)} `;
-  const device = forward.interfaceName === null ? "" : `on ${forward.interfaceName} `;
-  return new UsageError(
-    `${optionOf(forward)}: cannot bind ${where}${device}port ${forward.port}: ${errnoMessage(errno)}`,
-  );
+  return new UsageError(`${optionOf(forward)}: cannot listen for ${formatForward(forward)}: ${errnoMessage(errno)}`);
 }

@@ -55,12 +55,72 @@ describe("the grammar of -t and -u", () => {
     expect(device.interfaceName).toBe("lo");
     const [anyAddress] = parse("%eth0/22");
     expect([anyAddress.address, anyAddress.interfaceName]).toEqual([null, "eth0"]);
+    expect(parse("/22")[0]).toMatchObject({ address: null, interfaceName: null, port: 22 });
   });
 
-  test("the same port twice is refused, on another address it is not", () => {
-    expect(() => parse("22", "22")).toThrow("port 22 is forwarded twice");
-    expect(() => parse("22,20-30")).toThrow("port 22 is forwarded twice");
+  test("another address behind the guest, where one is listened at", () => {
+    const of = (text: string) =>
+      parse(text).map(({ port, targetPort, targetAddress }) => [
+        port,
+        targetAddress === null ? null : formatAddress(targetAddress),
+        targetPort,
+      ]);
+    expect(of("192.0.2.2/22:10.0.0.5/80")).toEqual([[22, "10.0.0.5", 80]]);
+    expect(of("192.0.2.2/22-23:10.0.0.5")).toEqual([
+      [22, "10.0.0.5", 22],
+      [23, "10.0.0.5", 23],
+    ]);
+    expect(of("192.0.2.2/22-23:10.0.0.5/80-81")).toEqual([
+      [22, "10.0.0.5", 80],
+      [23, "10.0.0.5", 81],
+    ]);
+    expect(of("0.0.0.0/22:80,23:10.0.0.5/81")).toEqual([
+      [22, null, 80],
+      [23, "10.0.0.5", 81],
+    ]);
+    expect(of("[2001:db8::2]/22:[2001:db8::9]/80")).toEqual([[22, "2001:db8::9", 80]]);
+    expect(of("2001:db8::2/22:2001:db8::9/80")).toEqual([[22, "2001:db8::9", 80]]);
+    expect(of("::/22:2001:db8::9")).toEqual([[22, "2001:db8::9", 22]]);
+    expect(of("192.0.2.2/22:0.0.0.0/80")).toEqual([[22, null, 80]]);
+    const all = parse("192.0.2.2/all:10.0.0.5");
+    expect(all.length).toBe(65535 - (60999 - 32768 + 1));
+    expect(all.every(({ targetAddress }) => targetAddress?.[3] === 0x0a000005)).toBe(true);
+  });
+
+  test("REF-BUG: 'all' together with ports of its own leads those elsewhere, and they are no best effort", () => {
+    for (const text of ["all,22:23", "22:23,all"]) {
+      const forwards = parse(text);
+      expect(forwards.find(({ port }) => port === 22)).toMatchObject({ targetPort: 23, bestEffort: false });
+      expect(forwards.find(({ port }) => port === 80)).toMatchObject({ targetPort: 80, bestEffort: true });
+    }
+  });
+
+  test("ports may be left out of what is asked for by number, all of them even; port 0 can be left out only", () => {
+    expect(ports("~22,23")).toEqual([[23, 23]]);
+    expect(parse("22,~22")).toEqual([]);
+    expect(ports("22,~0")).toEqual([[22, 22]]);
+    expect(ports("60990-61000,~60991-61000")).toEqual([[60990, 60990]]);
+  });
+
+  test.each([
+    [["22", "22"], "22:22"],
+    [["22,20-30"], "port 22"],
+    [["22-25", "24:1024"], "24:24 and 24:1024"],
+    [["22", "127.0.0.1/22"], "22:22 and 127.0.0.1/22:22"],
+    [["127.0.0.1/22", "22"], "127.0.0.1/22:22 and 22:22"],
+    [["::/22", "22"], "[::]/22:22 and 22:22"],
+    [["%lo/22", "22"], "%lo/22:22 and 22:22"],
+    [["all", "22"], "port 22"],
+    [["~80", "22"], "port 22"],
+  ])("%p: a port that two forwards could take is refused, and both are named", (texts, named) => {
+    expect(() => parse(...texts)).toThrow(/^-t: port \d+ is forwarded twice/);
+    expect(() => parse(...texts)).toThrow(named);
+  });
+
+  test("on another address, another interface or of another protocol the same port is fine", () => {
     expect(parse("127.0.0.1/22", "192.0.2.1/22").length).toBe(2);
+    expect(parse("0.0.0.0/22", "::/22").length).toBe(2);
+    expect(parse("%lo/22", "%eth0/22").length).toBe(2);
   });
 
   test.each([
@@ -70,22 +130,37 @@ describe("the grammar of -t and -u", () => {
     "a",
     "5-4",
     "10-20:30-35",
+    "22-23:24",
+    "22:23-24",
     "65000-65535:65500",
     "1.2.3/22",
-    "/22",
     "1.2.3.4%/22",
+    "%/22",
+    "%a%b/22",
     "22:",
+    "22,",
+    "22 ",
     "auto",
     "-5",
     "1-2-3",
+    "0x16",
+    "~22:23",
     "22:10.0.0.5/80",
+    "all:10.0.0.5",
+    "22-23:10.0.0.5",
+    "192.0.2.2/22:/80",
+    "192.0.2.2/22:10.0.0.5/",
+    "192.0.2.2/22:2001:db8::9/80",
+    "[2001:db8::2]/22:10.0.0.5/80",
+    "192.0.2.2/22:224.0.0.1/80",
   ])("'%s' is refused with one line", (text) => {
     expect(() => parse(text)).toThrow(/^-t: [^\n]+$/);
   });
 
-  test("none stands alone", () => {
+  test("none may only come first", () => {
     expect(parse("none")).toEqual([]);
-    expect(() => parse("none", "22")).toThrow("none");
+    expect(parse("none", "22").length).toBe(1);
+    expect(() => parse("22", "none")).toThrow("none");
   });
 
   test("no text makes the parser fail in any other way", () => {

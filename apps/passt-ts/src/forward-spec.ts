@@ -1,4 +1,4 @@
-import { type AddressWords, isIpv4, parseAddress } from "./address-text.ts";
+import { type AddressWords, formatAddress, isIpv4, isMulticastOrBroadcast, parseAddress } from "./address-text.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** One port of the host that is forwarded to the guest. */
@@ -9,6 +9,8 @@ export interface Forward {
   readonly interfaceName: string | null;
   readonly port: number;
   readonly targetPort: number;
+  /** Where behind the guest; null: the guest's own address. */
+  readonly targetAddress: AddressWords | null;
   /** Part of 'all' or of an exclude-only list: a port that cannot be bound is passed over. */
   readonly bestEffort: boolean;
 }
@@ -21,6 +23,12 @@ interface PortRange {
 /** The ports that the kernel gives to outgoing connections: 'all' leaves them out. */
 export type EphemeralRange = PortRange;
 
+/** What one port leads to. */
+type Target = Pick<Forward, "targetPort" | "targetAddress" | "bestEffort">;
+
+/** Where a list of ports listens. */
+type Binding = Pick<Forward, "address" | "interfaceName">;
+
 /**
  * The forwards that a list of -t or -u arguments asks for, in the order of their ports.
  *
@@ -30,102 +38,148 @@ export type EphemeralRange = PortRange;
  */
 export function parseForwards(protocol: "tcp" | "udp", texts: readonly string[], ephemeral: EphemeralRange): Forward[] {
   const option = protocol === "tcp" ? "-t" : "-u";
-  if (texts.includes("none")) {
-    if (texts.length > 1) throw new UsageError(`${option}: 'none' goes with no other ports`);
-    return [];
-  }
-  const forwards = new Map<string, Forward>();
-  for (const text of texts) {
+  const byPort = new Map<number, Forward[]>();
+  for (const [index, text] of texts.entries()) {
+    if (text === "none") {
+      if (index > 0) throw new UsageError(`${option}: 'none' contradicts the ports before it`);
+      continue;
+    }
     for (const forward of parseSpec(protocol, text, option, ephemeral)) {
-      const key = `${forward.address ?? "any"}%${forward.interfaceName ?? ""}/${forward.port}`;
-      if (forwards.has(key)) throw new UsageError(`${option}: port ${forward.port} is forwarded twice`);
-      forwards.set(key, forward);
+      const others = byPort.get(forward.port) ?? [];
+      const other = others.find((one) => overlaps(one, forward));
+      if (other !== undefined) throw conflict(option, forward, other);
+      byPort.set(forward.port, [...others, forward]);
     }
   }
-  return [...forwards.values()].sort((a, b) => a.port - b.port);
+  return [...byPort.values()].flat().sort((a, b) => a.port - b.port);
 }
 
+/** Whether a connection could reach either: the same address or any, the same interface or any. */
+function overlaps(a: Forward, b: Forward): boolean {
+  const sameAddress = a.address === null || b.address === null || a.address.every((word, i) => word === b.address?.[i]);
+  const sameInterface = a.interfaceName === null || b.interfaceName === null || a.interfaceName === b.interfaceName;
+  return sameAddress && sameInterface;
+}
+
+function conflict(option: string, forward: Forward, other: Forward): UsageError {
+  const [one, two] = [formatForward(other), formatForward(forward)];
+  const how = one === two ? one : `${one} and ${two}`;
+  return new UsageError(`${option}: port ${forward.port} is forwarded twice: ${how}`);
+}
+
+/** A forward as its user could have written it. */
+export function formatForward(forward: Forward): string {
+  const { address, interfaceName, port, targetPort, targetAddress } = forward;
+  const host = address === null ? "" : bracketed(address);
+  const device = interfaceName === null ? "" : `%${interfaceName}`;
+  const target = targetAddress === null ? "" : `${bracketed(targetAddress)}/`;
+  return `${host}${device}${host + device === "" ? "" : "/"}${port}:${target}${targetPort}`;
+}
+
+const bracketed = (address: AddressWords): string =>
+  isIpv4(address) ? formatAddress(address) : `[${formatAddress(address)}]`;
+
 function parseSpec(protocol: "tcp" | "udp", text: string, option: string, ephemeral: EphemeralRange): Forward[] {
-  const { address, interfaceName, ports } = splitBinding(text, option);
+  const { binding, ports } = splitBinding(text, option);
   const excluded = new Set<number>();
-  const targets = new Map<number, number>();
-  let all = false;
+  const targets = new Map<number, Target>();
+  let all: Target["targetAddress"] | undefined;
   let includes = 0;
   for (const item of ports.split(",")) {
     if (item.startsWith("~")) {
-      for (const port of portsOf(parseRange(item.slice(1), option))) excluded.add(port);
-    } else if (item === "all") {
-      all = true;
+      for (const port of portsOf(parseRange(item.slice(1), option, 0))) excluded.add(port);
+    } else if (item === "all" || item.startsWith("all:")) {
+      all = item === "all" ? null : parseTargetAddress(item.slice(4), item, binding, option);
     } else {
       includes++;
-      addMapping(targets, item, option);
+      addMapping(targets, item, binding, option);
     }
   }
-  const bestEffort = all || includes === 0;
-  if (bestEffort) {
+  if (all === undefined && includes === 0) all = null;
+  if (all !== undefined) {
     for (let port = 1; port <= 65535; port++) {
-      if ((port < ephemeral.first || port > ephemeral.last) && !targets.has(port)) targets.set(port, port);
+      if ((port >= ephemeral.first && port <= ephemeral.last) || targets.has(port)) continue;
+      targets.set(port, { targetPort: port, targetAddress: all, bestEffort: true });
     }
   }
   return [...targets]
     .filter(([port]) => !excluded.has(port))
-    .map(([port, targetPort]) => ({ protocol, address, interfaceName, port, targetPort, bestEffort }));
+    .map(([port, target]) => ({ protocol, ...binding, port, ...target }));
 }
 
-function splitBinding(
-  text: string,
-  option: string,
-): { address: AddressWords | null; interfaceName: string | null; ports: string } {
-  const colon = firstTopLevel(text, ":");
-  const slash = firstTopLevel(colon < 0 ? text : text.slice(0, colon), "/");
-  // A bare IPv6 address has colons of its own: look for the slash that ends it.
-  const end =
-    slash >= 0 ? slash : text.lastIndexOf("/") > 0 && /^[0-9a-f:]+(%[^/]*)?\//i.test(text) ? text.indexOf("/") : -1;
-  if (end < 0) return { address: null, interfaceName: null, ports: text };
-  const [host, interfaceName, ...rest] = text.slice(0, end).split("%");
+/** What an item of a port list begins with when no address comes before it. */
+const ITEM_START = /^(~|all(:|$)|\d+(-\d+)?([:,]|$))/;
+
+function splitBinding(text: string, option: string): { binding: Binding; ports: string } {
+  const slash = text.indexOf("/");
+  const head = text.slice(0, Math.max(slash, 0));
+  if (slash < 0 || (ITEM_START.test(head) && !isAddress(head)))
+    return { binding: { address: null, interfaceName: null }, ports: text };
+  const [host, interfaceName, ...rest] = head.split("%");
   if (rest.length > 0 || interfaceName === "")
     throw new UsageError(`${option}: '${text}' names no interface behind '%'`);
   const address = host === "" ? null : parseAddress(host, option);
-  if (address === null && interfaceName === undefined)
-    throw new UsageError(`${option}: '${text}' names no address before '/'`);
-  return { address, interfaceName: interfaceName ?? null, ports: text.slice(end + 1) };
+  return { binding: { address, interfaceName: interfaceName ?? null }, ports: text.slice(slash + 1) };
 }
 
-/** Index of the first `mark` outside brackets, or -1. */
-function firstTopLevel(text: string, mark: string): number {
-  let depth = 0;
-  for (let i = 0; i < text.length; i++) {
-    if (text[i] === "[") depth++;
-    else if (text[i] === "]") depth--;
-    else if (depth === 0 && text[i] === mark) return i;
+function isAddress(text: string): boolean {
+  try {
+    parseAddress(text.split("%")[0], "");
+    return true;
+  } catch (error) {
+    if (error instanceof UsageError) return false;
+    throw error;
   }
-  return -1;
 }
 
-function addMapping(targets: Map<number, number>, item: string, option: string): void {
-  const [from, to, ...rest] = item.split(":");
-  if (rest.length > 0 || to?.includes("/") || to?.includes(".")) {
-    throw new UsageError(`${option}: '${item}': forwarding to another address than the guest's is not supported yet`);
-  }
-  const source = parseRange(from, option);
-  const target = to === undefined ? source : parseRange(to, option);
-  if (target.last - target.first !== source.last - source.first && to?.includes("-")) {
+function addMapping(targets: Map<number, Target>, item: string, binding: Binding, option: string): void {
+  const colon = item.indexOf(":");
+  const source = parseRange(colon < 0 ? item : item.slice(0, colon), option, 1);
+  const to = colon < 0 ? null : parseTarget(item.slice(colon + 1), item, binding, option);
+  const target = to?.ports ?? source;
+  if (target.last - target.first !== source.last - source.first)
     throw new UsageError(`${option}: '${item}' maps ranges of different width`);
-  }
-  if (target.first + source.last - source.first > 65535)
-    throw new UsageError(`${option}: '${item}' maps beyond port 65535`);
   for (const port of portsOf(source)) {
     if (targets.has(port)) throw new UsageError(`${option}: port ${port} is forwarded twice`);
-    targets.set(port, target.first + port - source.first);
+    const targetPort = target.first + port - source.first;
+    targets.set(port, { targetPort, targetAddress: to?.address ?? null, bestEffort: false });
   }
 }
 
-function parseRange(text: string, option: string): PortRange {
+function parseTarget(
+  text: string,
+  item: string,
+  binding: Binding,
+  option: string,
+): { address: AddressWords | null; ports: PortRange | null } {
+  if (/^[\d-]*$/.test(text)) return { address: null, ports: parseRange(text, option, 1) };
+  const slash = text.lastIndexOf("/");
+  const host = slash < 0 ? text : text.slice(0, slash);
+  const address = parseTargetAddress(host, item, binding, option);
+  return { address, ports: slash < 0 ? null : parseRange(text.slice(slash + 1), option, 1) };
+}
+
+/** The address that a forward leads to; null for the unspecified one, which is the guest's own. */
+function parseTargetAddress(text: string, item: string, binding: Binding, option: string): AddressWords | null {
+  const address = parseAddress(text, option);
+  if (binding.address === null) {
+    const any = isIpv4(address) ? "0.0.0.0" : "[::]";
+    throw new UsageError(`${option}: '${item}' needs an address to listen at, as in '${any}/${item}'`);
+  }
+  if (isIpv4(address) !== isIpv4(binding.address))
+    throw new UsageError(`${option}: '${item}' leads to another family than the address it listens at`);
+  if (isMulticastOrBroadcast(address))
+    throw new UsageError(`${option}: '${item}' leads to an address that nobody alone has`);
+  const isUnspecified = address[3] === 0 && address[0] === 0 && address[1] === 0;
+  return isUnspecified ? null : address;
+}
+
+function parseRange(text: string, option: string, min: 0 | 1): PortRange {
   const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
   if (match === null) throw new UsageError(`${option}: '${text}' is not a port or a range of ports`);
   const first = Number(match[1]);
   const last = match[2] === undefined ? first : Number(match[2]);
-  if (first < 1 || last > 65535) throw new UsageError(`${option}: '${text}': ports go from 1 to 65535`);
+  if (first < min || last > 65535) throw new UsageError(`${option}: '${text}': ports go from 1 to 65535`);
   if (first > last) throw new UsageError(`${option}: '${text}' ends before it begins`);
   return { first, last };
 }
@@ -133,7 +187,3 @@ function parseRange(text: string, option: string): PortRange {
 function* portsOf(range: PortRange): Generator<number> {
   for (let port = range.first; port <= range.last; port++) yield port;
 }
-
-/** Families that a forward listens on, given the families in use. */
-export const listensOn = (forward: Forward, family: 4 | 6): boolean =>
-  forward.address === null || isIpv4(forward.address) === (family === 4);

@@ -1,15 +1,38 @@
-import { fstatSync } from "node:fs";
+import { fstatSync, unlinkSync } from "node:fs";
+import { resolve } from "node:path";
 import { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { Errno, SystemError } from "@passt-ts/linux/system-error";
 import { listenUnix } from "@passt-ts/linux/unix-socket";
 import type { CommandLine } from "./command-line.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** Where the front-end comes from. */
-export interface FrontEndSocket {
-  readonly socket: OwnedFd;
-  /** The path listened at; null for a connected descriptor that was inherited. */
+/** Where the front-end comes from: a path listened at, which is removed in the end, or a connected descriptor. */
+export class FrontEndSocket implements Disposable {
+  /** The path as it was given; null for a connected descriptor that was inherited. */
   readonly path: string | null;
+  readonly #socket: OwnedFd;
+  readonly #fullPath: string | null;
+
+  constructor(socket: OwnedFd, path: string | null) {
+    this.#socket = socket;
+    this.path = path;
+    this.#fullPath = path === null ? null : resolve(path);
+  }
+
+  /** Hands the descriptor to the caller. */
+  take(): number {
+    return this.#socket.take();
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+    if (this.#fullPath === null) return;
+    try {
+      unlinkSync(this.#fullPath);
+    } catch {
+      // Somebody else removed it, or we may not any longer: the next one to listen there takes it over.
+    }
+  }
 }
 
 const DEFAULT_PATHS = 64;
@@ -20,18 +43,15 @@ const INHERITED_FD_MIN = 3;
 export function openFrontEndSocket(line: CommandLine): FrontEndSocket {
   const fd = inheritedFd(line);
   const path = line.last("socket");
-  if (fd !== null) {
-    if (path !== undefined) throw new UsageError("-F and -s: a connected descriptor leaves nothing to listen at");
-    return { socket: new OwnedFd(fd), path: null };
-  }
-  if (path !== undefined) return { socket: listenAt(path), path };
+  if (fd !== null) return new FrontEndSocket(new OwnedFd(fd), null);
+  if (path !== undefined) return new FrontEndSocket(listenAt(path), path);
   return firstFreePath();
 }
 
-/** The number of the connected socket that -F names; null without -F. @throws UsageError when it is none. */
+/** The number of the connected socket that -F names; null without it, or with -s behind it. @throws UsageError when it is none. */
 export function inheritedFd(line: CommandLine): number | null {
   const text = line.last("fd");
-  if (text === undefined) return null;
+  if (text === undefined || line.lastOf("fd", "socket") === "socket") return null;
   const fd = /^\d{1,6}$/.test(text) ? Number(text) : -1;
   if (fd < INHERITED_FD_MIN) throw new UsageError(`-F: '${text}' is not a descriptor from ${INHERITED_FD_MIN} on`);
   if (!isSocketFd(fd)) throw new UsageError(`-F: descriptor ${fd} is not an open socket`);
@@ -60,7 +80,7 @@ function firstFreePath(): FrontEndSocket {
   for (let number = 1; number <= DEFAULT_PATHS; number++) {
     const path = `/tmp/passt_${number}.socket`;
     try {
-      return { socket: listenUnix({ path }), path };
+      return new FrontEndSocket(listenUnix({ path }), path);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
     }

@@ -11,8 +11,11 @@ function textOf(path: string): string {
   }
 }
 
+/** Where the host's resolver configuration is (resolv.conf(5)). */
+export const RESOLVER_PATH = "/etc/resolv.conf";
+
 /** The host's resolver configuration. */
-export const readResolver = (): ResolverConfiguration => parseResolvConf(textOf("/etc/resolv.conf"));
+export const readResolver = (): ResolverConfiguration => parseResolvConf(textOf(RESOLVER_PATH));
 
 /** What tells this machine from others (machine-id(5)); "" on a machine without. */
 export const readMachineId = (): string => textOf("/etc/machine-id").trim();

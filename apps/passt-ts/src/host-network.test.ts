@@ -9,7 +9,8 @@ import {
   RouteType,
 } from "@passt-ts/linux/host-network";
 import { formatAddress, isIpv4, parseAddress } from "./address-text.ts";
-import { templateOf } from "./host-network.ts";
+import { parseCommandLine } from "./command-line.ts";
+import { templateChoiceOf, templateOf } from "./host-network.ts";
 
 function address(text: string, interfaceIndex: number, fields: Partial<HostAddress> = {}): HostAddress {
   const words = parseAddress(text, "");
@@ -82,6 +83,52 @@ describe("what the daemon takes from the host's network", () => {
     expect(text(templateOf(network(addresses, routes)).ipv6?.address)).toBe("2001:db8::2");
     expect(text(templateOf(network(addresses.slice(0, 3), routes)).ipv6?.address)).toBe("2001:db8::aaaa");
     expect(templateOf(network(addresses.slice(1, 3), routes)).ipv6).toBe(null);
+  });
+
+  test("without a default route the only interface with a route of its own; of several none", () => {
+    const route = (index: number, destination: string): HostRoute => ({
+      ...defaultRoute(isIpv4(parseAddress(destination, "")) ? 4 : 6, index, null),
+      destination: parseAddress(destination, ""),
+      prefixLength: 24,
+    });
+    const addresses = [address("192.0.2.2", 2), address("198.51.100.9", 3), address("2001:db8::2", 2)];
+    const found = templateOf(network(addresses, [route(2, "192.0.2.0")]));
+    expect([text(found.ipv4?.address), found.ipv4?.gateway]).toEqual(["192.0.2.2", null]);
+    expect(templateOf(network(addresses, [route(2, "192.0.2.0"), route(3, "198.51.100.0")])).ipv4).toBe(null);
+    expect(templateOf(network(addresses, [route(2, "fe80::")])).ipv6).toBe(null);
+  });
+
+  test("of several default routes the one with the lowest metric", () => {
+    const addresses = [address("192.0.2.2", 2), address("198.51.100.9", 3)];
+    const routes = [{ ...defaultRoute(4, 2, "192.0.2.1"), metric: 200 }, defaultRoute(4, 3, "198.51.100.1")];
+    expect(text(templateOf(network(addresses, routes)).ipv4?.gateway)).toBe("198.51.100.1");
+  });
+
+  test("a chosen interface: its address and gateway, for both families or one; an unknown one is refused", () => {
+    const addresses = [
+      address("192.0.2.2", 2),
+      address("2001:db8::2", 2),
+      address("198.51.100.9", 3),
+      address("fe80::3", 3),
+    ];
+    const kernel = network(addresses, [
+      defaultRoute(4, 2, "192.0.2.1"),
+      { ...defaultRoute(4, 3, "198.51.100.1"), metric: 500 },
+      defaultRoute(6, 2, "fe80::1"),
+    ]);
+    const chosen = (...args: string[]) => templateOf(kernel, templateChoiceOf(parseCommandLine(args)));
+    const if3 = chosen("-i", "if3");
+    expect([text(if3.ipv4?.address), text(if3.ipv4?.gateway), if3.ipv6]).toEqual([
+      "198.51.100.9",
+      "198.51.100.1",
+      null,
+    ]);
+    expect([text(if3.linkLocal), if3.scopeId]).toEqual(["fe80::3", 3]);
+    const outbound = chosen("--outbound-if4", "if3");
+    expect([text(outbound.ipv4?.address), text(outbound.ipv6?.address)]).toEqual(["198.51.100.9", "2001:db8::2"]);
+    expect(text(chosen("--outbound-if4", "if3", "-i", "if2").ipv4?.address)).toBe("192.0.2.2");
+    expect(() => chosen("-i", "nonesuch")).toThrow("--interface: there is no interface 'nonesuch'");
+    expect(() => chosen("--outbound-if6", "nonesuch")).toThrow("--outbound-if6: there is no interface 'nonesuch'");
   });
 
   test("a default route without next hop has no gateway", () => {

@@ -3,11 +3,16 @@ import {
   AddressScope,
   defaultRoute,
   type HostAddress,
-  type HostRoute,
+  type HostInterface,
   type HostNetwork as KernelNetwork,
+  MAIN_ROUTE_TABLE,
+  RouteType,
   readHostNetwork as readKernelNetwork,
 } from "@passt-ts/linux/host-network";
 import type { AddressWords } from "./address-text.ts";
+import type { CommandLine } from "./command-line.ts";
+import type { OptionName } from "./option-table.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** What the daemon takes from the host's network when the options leave it open, for one address family. */
 export interface HostFamily {
@@ -28,24 +33,89 @@ export interface HostNetwork {
   readonly scopeId: number;
 }
 
-/** Reads the host's network from the kernel. @throws SystemError */
-export function readHostNetwork(): HostNetwork {
-  return templateOf(readKernelNetwork());
+/** An interface that options name, and the option that does. */
+export interface NamedInterface {
+  readonly name: string;
+  readonly option: OptionName;
 }
 
-/** Picks what the daemon needs from all there is: for each family the interface of the first default route. */
-export function templateOf(kernel: KernelNetwork): HostNetwork {
-  const route4 = defaultRoute(kernel, 4);
-  const route6 = defaultRoute(kernel, 6);
-  const scopeId = route6?.interfaceIndex ?? route4?.interfaceIndex ?? 0;
+/** The interfaces that options name as the guest's template; null: the host's routes say which one it is. */
+export interface TemplateChoice {
+  readonly ipv4: NamedInterface | null;
+  readonly ipv6: NamedInterface | null;
+}
+
+/** The template interfaces that the options ask for: that of -i, or else those that traffic leaves by. */
+export function templateChoiceOf(line: CommandLine): TemplateChoice {
+  const named = (option: OptionName): NamedInterface | null => {
+    const name = line.last(option);
+    return name === undefined ? null : { name, option };
+  };
+  const both = named("interface");
+  return { ipv4: both ?? named("outbound-if4"), ipv6: both ?? named("outbound-if6") };
+}
+
+/**
+ * Reads the host's network from the kernel.
+ *
+ * @throws UsageError when an interface that an option names is not there. @throws SystemError
+ */
+export function readHostNetwork(line: CommandLine): HostNetwork {
+  const kernel = readKernelNetwork();
+  for (const option of ["outbound-if4", "outbound-if6"] as const) {
+    const name = line.last(option);
+    if (name !== undefined) interfaceNamed(kernel, { name, option });
+  }
+  return templateOf(kernel, templateChoiceOf(line));
+}
+
+const NO_CHOICE: TemplateChoice = { ipv4: null, ipv6: null };
+
+/**
+ * Picks what the daemon needs from all there is: for each family the interface that was chosen, or that of the first
+ * default route, or the only one with any route.
+ *
+ * @throws UsageError when a chosen interface is not there.
+ */
+export function templateOf(kernel: KernelNetwork, choice: TemplateChoice = NO_CHOICE): HostNetwork {
+  const via4 = templateInterface(kernel, 4, choice.ipv4);
+  const via6 = templateInterface(kernel, 6, choice.ipv6);
+  const scopeId = via6?.index ?? via4?.index ?? 0;
   const linkLocal = addressesOf(kernel, scopeId, 6).find((address) => address.scope === AddressScope.link);
   return {
-    ipv4: familyOf(kernel, route4),
-    ipv6: familyOf(kernel, route6),
+    ipv4: via4 === null ? null : familyOf(kernel, via4, 4),
+    ipv6: via6 === null ? null : familyOf(kernel, via6, 6),
     linkLocal: linkLocal?.address ?? null,
     scopeId,
   };
 }
+
+function templateInterface(kernel: KernelNetwork, family: 4 | 6, chosen: NamedInterface | null): HostInterface | null {
+  if (chosen !== null) return interfaceNamed(kernel, chosen);
+  const index = defaultRoute(kernel, family)?.interfaceIndex ?? onlyRouted(kernel, family);
+  return kernel.interfaces.find((one) => one.index === index) ?? null;
+}
+
+function interfaceNamed(kernel: KernelNetwork, { name, option }: NamedInterface): HostInterface {
+  const found = kernel.interfaces.find((one) => one.name === name);
+  if (found === undefined) throw new UsageError(`--${option}: there is no interface '${name}'`);
+  return found;
+}
+
+/** The index of the one interface that is up, no loopback, and has a route that is more than its link; or undefined. */
+function onlyRouted(kernel: KernelNetwork, family: 4 | 6): number | undefined {
+  const usable = new Set(kernel.interfaces.filter(({ up, loopback }) => up && !loopback).map(({ index }) => index));
+  const routed = kernel.routes
+    .filter((route) => route.ipVersion === family && route.table === MAIN_ROUTE_TABLE)
+    .filter((route) => route.type === RouteType.unicast && !isLinkLocalPrefix(route.destination))
+    .map((route) => route.interfaceIndex)
+    .filter((index) => usable.has(index));
+  const distinct = [...new Set(routed)];
+  return distinct.length === 1 ? distinct[0] : undefined;
+}
+
+/** fe80::/10: every interface with IPv6 has such a route. */
+const isLinkLocalPrefix = (words: AddressWords): boolean => (words[0] & 0xffc00000) >>> 0 === 0xfe800000;
 
 function addressesOf(kernel: KernelNetwork, interfaceIndex: number, ipVersion: 4 | 6): HostAddress[] {
   return kernel.addresses.filter(
@@ -56,13 +126,14 @@ function addressesOf(kernel: KernelNetwork, interfaceIndex: number, ipVersion: 4
   );
 }
 
-function familyOf(kernel: KernelNetwork, route: HostRoute | null): HostFamily | null {
-  if (route === null) return null;
-  const address = addressesOf(kernel, route.interfaceIndex, route.ipVersion)
+function familyOf(kernel: KernelNetwork, via: HostInterface, family: 4 | 6): HostFamily | null {
+  const address = addressesOf(kernel, via.index, family)
     .filter((candidate) => candidate.scope === AddressScope.universe || candidate.scope === AddressScope.site)
     // A temporary address goes away while the guest still has it.
     .sort((a, b) => (a.flags & AddressFlag.temporary) - (b.flags & AddressFlag.temporary))
     .at(0);
   if (address === undefined) return null;
-  return { address: address.address, prefixLength: address.prefixLength, gateway: route.gateway };
+  const routes = kernel.routes.filter((route) => route.interfaceIndex === via.index);
+  const gateway = defaultRoute({ ...kernel, routes }, family)?.gateway ?? null;
+  return { address: address.address, prefixLength: address.prefixLength, gateway };
 }

@@ -1,105 +1,73 @@
-import { unlinkSync } from "node:fs";
-import { basename } from "node:path";
-import { raiseOpenFilesLimit } from "@passt-ts/linux/resource-limits";
-import { continueInBackground, isBackgroundProcess, sayReady } from "./background.ts";
+import { SystemError } from "@passt-ts/linux/system-error";
+import { continueInBackground, isBackgroundProcess } from "./background.ts";
+import { capabilitiesText } from "./capabilities.ts";
 import { type CommandLine, parseCommandLine } from "./command-line.ts";
-import { type Configuration, configure } from "./configuration.ts";
-import { DataPlaneThread } from "./data-plane-thread.ts";
-import { openForwards } from "./forward-sockets.ts";
-import { type FrontEndSocket, inheritedFd, openFrontEndSocket } from "./front-end-socket.ts";
-import { readEphemeralRange, readMachineId, readResolver } from "./host-files.ts";
-import { readHostNetwork } from "./host-network.ts";
-import { filteredLog, type Log, logToStderr } from "./log.ts";
-import { helpText } from "./option-table.ts";
-import { openOutputFile, writePidFile } from "./output-file.ts";
+import { logLevelOf } from "./configuration.ts";
+import { Daemon } from "./daemon.ts";
+import { inheritedFd, openFrontEndSocket } from "./front-end-socket.ts";
+import { helpText } from "./help-text.ts";
+import { identityFor, readStarter } from "./identity.ts";
+import { numberOption } from "./number-option.ts";
+import { ProgramLog } from "./program-log.ts";
 import { UsageError } from "./usage-error.ts";
-import { VERSION_TEXT } from "./version.ts";
+import { PROGRAM, VERSION_TEXT } from "./version.ts";
+
+const LOG_BYTES_DEFAULT = 1 << 20;
+/** Five pages of the larger of the usual buffers: less would be cut all the time. */
+const LOG_BYTES_MIN = 40960;
+const LOG_BYTES_MAX = 0xffff_ffff;
 
 /** Runs the program; the result is its exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const line = parseCommandLine(args);
-  if (line.has("help")) {
-    process.stdout.write(helpText(basename(process.argv[1])));
+  const information = informationOf(line);
+  if (information !== null) {
+    process.stdout.write(information);
     return 0;
   }
-  if (line.has("version")) {
-    process.stdout.write(`${VERSION_TEXT}\n`);
-    return 0;
-  }
-  if (!line.has("foreground") && !isBackgroundProcess()) {
-    return continueInBackground(args, inheritedFd(line));
-  }
-  const frontEnd = openFrontEndSocket(line);
-  try {
-    return await serve(line, frontEnd);
-  } finally {
-    if (frontEnd.path !== null) removeSocketPath(frontEnd.path);
-  }
-}
-
-/** Opens what the options name, runs the data plane until it ends, and says how it went. */
-async function serve(line: CommandLine, frontEnd: FrontEndSocket): Promise<number> {
-  const warnings: string[] = [];
-  const configuration = configure(line, {
-    network: readHostNetwork(),
-    resolver: readResolver(),
-    machineId: readMachineId(),
-    socketPath: frontEnd.path ?? "",
-    ephemeral: readEphemeralRange(),
-    warn: (text) => void warnings.push(text),
+  checkRepairPath(line);
+  const fd = inheritedFd(line);
+  if (!line.has("foreground") && !isBackgroundProcess()) return continueInBackground(args, fd);
+  const identity = identityFor(line.last("runas"), readStarter());
+  using log = new ProgramLog({
+    level: logLevelOf(line),
+    path: line.last("log-file") ?? null,
+    sizeMaxBytes: numberOption(line, "log-size", {
+      otherwise: LOG_BYTES_DEFAULT,
+      min: LOG_BYTES_MIN,
+      max: LOG_BYTES_MAX,
+    }),
+    program: PROGRAM,
+    version: VERSION_TEXT,
   });
-  const log = filteredLog(configuration.logLevel, logToStderr);
-  for (const text of warnings) log("warning", text);
-  raiseOpenFilesLimit();
-  const pidPath = line.last("pid");
-  const pidFd = pidPath === undefined ? null : openOutputFile(pidPath, "-P");
-  const thread = startDataPlane(configuration, frontEnd, log);
-  const stop = () => thread.stop();
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
-  const failedEarly = await Promise.race([thread.ready.then(() => false), thread.ended.then(() => true)]);
-  if (!failedEarly) {
-    if (frontEnd.path !== null) log("info", `listening at ${frontEnd.path}`);
-    if (pidFd !== null) writePidFile(pidFd);
-    await sayReady();
-  }
-  const failure = await thread.ended;
-  thread.close();
-  if (failure !== null) log("error", failure);
-  return failure === null ? 0 : 1;
-}
-
-function startDataPlane(configuration: Configuration, frontEnd: FrontEndSocket, log: Log): DataPlaneThread {
-  const forwards = openForwards(configuration.forwards, {
-    ipv4: configuration.ipv4 !== null,
-    ipv6: configuration.ipv6 !== null,
-  });
-  const pcapFd = configuration.pcapFile === null ? null : openOutputFile(configuration.pcapFile, "-p");
-  const fd = frontEnd.socket.take();
-  return new DataPlaneThread(
-    {
-      configuration,
-      listenFd: frontEnd.path === null ? null : fd,
-      frontEndFd: frontEnd.path === null ? fd : null,
-      pcapFd,
-      forwards,
-    },
-    log,
-  );
-}
-
-function removeSocketPath(path: string): void {
+  if (line.has("stderr")) log.write("warning", "--stderr has no effect");
   try {
-    unlinkSync(path);
-  } catch {
-    // Somebody else removed it, or the directory: there is nothing left to clean up.
+    using frontEnd = openFrontEndSocket(line);
+    return await new Daemon({ line, frontEnd, identity, log }).run();
+  } catch (error) {
+    log.record(error instanceof Error ? error.message : String(error));
+    throw error;
   }
+}
+
+/** What the options that only ask for information are answered, or null. */
+function informationOf(line: CommandLine): string | null {
+  if (line.has("help")) return helpText(PROGRAM);
+  if (line.has("version")) return `${VERSION_TEXT}\n`;
+  return line.has("print-capabilities") ? capabilitiesText() : null;
+}
+
+/** There is no helper to be reached, and 'none' asks for none. @throws UsageError */
+function checkRepairPath(line: CommandLine): void {
+  const path = line.last("repair-path");
+  if (path !== undefined && path !== "none")
+    throw new UsageError("--repair-path: live migration is not supported yet; 'none' is accepted");
 }
 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
+  if (!(error instanceof UsageError || error instanceof SystemError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
 }

@@ -2,9 +2,9 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { UsageError } from "./usage-error.ts";
 
 /** Opens a file that an option names, empty and for us alone. @returns the descriptor. @throws UsageError */
-export function openOutputFile(path: string, option: string): number {
+export function openOutputFile(path: string, option: string, flags: "w" | "w+" = "w"): number {
   try {
-    return openSync(path, "w", 0o600);
+    return openSync(path, flags, 0o600);
   } catch (error) {
     throw new UsageError(`${option}: cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -10,12 +10,20 @@ export interface StartMessage {
   readonly frontEndFd: number | null;
   readonly pcapFd: number | null;
   readonly forwards: readonly ForwardSocket[];
+  /** Descriptors that the main thread cannot wait for itself: it is told when one becomes readable. They stay its own. */
+  readonly watchedFds: readonly number[];
   readonly control: { readonly shared: SharedArrayBuffer; readonly eventFd: number };
 }
 
 /** What the data plane says to the main thread. */
 export type WorkerMessage =
+  /** Its modules are there, and it waits for its task. */
+  | { readonly kind: "loaded" }
   | { readonly kind: "ready" }
   | { readonly kind: "log"; readonly level: LogLevel; readonly text: string }
+  /** One of {@link StartMessage.watchedFds} became readable. */
+  | { readonly kind: "watched" }
+  /** It has taken the link that was left in the control block. */
+  | { readonly kind: "linkTaken" }
   /** It has closed everything; `failure` is null when it ended as asked. */
   | { readonly kind: "ended"; readonly failure: string | null };

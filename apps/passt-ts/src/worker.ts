@@ -14,11 +14,12 @@ self.onmessage = ({ data }: MessageEvent<StartMessage>): void => {
   say({ kind: "ended", failure: runDataPlane(data) });
   process.exit();
 };
+say({ kind: "loaded" });
 
 /** Runs the data plane to its end; null, or why it ended unasked. */
 function runDataPlane(start: StartMessage): string | null {
   try {
-    const dataPlane = new DataPlane(start, (level, text) => say({ kind: "log", level, text }));
+    const dataPlane = new DataPlane(start, say);
     try {
       say({ kind: "ready" });
       dataPlane.run();

@@ -1,9 +1,17 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const MAIN: string = join(import.meta.dir, "../main.ts");
+/** The program. */
+export const MAIN: string = join(import.meta.dir, "../main.ts");
 const TIMEOUT_MS = 10_000;
+
+/** A new folder where anybody may remove files, as whoever the program becomes has to; its maker removes it. */
+export function sharedFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "passt-ts-"));
+  chmodSync(folder, 0o777);
+  return folder;
+}
 
 /** What a run of the program came to. */
 export interface Ended {
@@ -26,7 +34,7 @@ export function runToEnd(args: readonly string[], environment: Record<string, st
 
 /** The program in the foreground, with a folder of its own for what it makes. */
 export class Daemon implements AsyncDisposable {
-  readonly folder: string = mkdtempSync(join(tmpdir(), "passt-ts-"));
+  readonly folder: string = sharedFolder();
   readonly socketPath: string = join(this.folder, "socket");
   readonly pidPath: string = join(this.folder, "pid");
   /** Everything it wrote to standard error so far. */
@@ -74,7 +82,7 @@ export class Daemon implements AsyncDisposable {
     }
   }
 
-  signal(name: "SIGTERM" | "SIGINT"): void {
+  signal(name: "SIGTERM" | "SIGINT" | "SIGQUIT"): void {
     this.#child.kill(name);
   }
 
