@@ -14,6 +14,7 @@ import { FRONT_END_REQUESTS, PAYLOAD_BYTES_MAX } from "@passt-ts/vhost-user-prot
 import { DeviceCounter } from "./device-counter.ts";
 import type { Log } from "./log.ts";
 import { ReceivedFds } from "./received-fds.ts";
+import type { OwnReply } from "./request-handlers.ts";
 
 /** Reads of one event, so that a front-end that never stops talking leaves time for frames. */
 const READS_PER_EVENT = 128;
@@ -23,8 +24,8 @@ const REFUSALS_LOGGED = 20;
 
 /** Who carries out the messages of a connection. */
 export interface MessageTarget {
-  /** Returns the payload of the message's own reply, or null. A throw refuses it. */
-  handle(message: Message, fds: ReceivedFds): Uint8Array | null;
+  /** Returns the message's own reply, or null. A throw refuses it. */
+  handle(message: Message, fds: ReceivedFds): OwnReply | null;
   /** The protocol features that are negotiated now; they decide on what is answered. */
   readonly protocolFeatures: bigint;
   /** The connection is closed; `why` is fit for a log. */
@@ -115,16 +116,17 @@ export class Connection implements EventHandler {
   #carryOut(message: Message, fds: ReceivedFds): void {
     this.#context.counters[DeviceCounter.messages]++;
     const { row, needReply } = message;
-    let payload: Uint8Array | null;
+    let reply: OwnReply | null;
     try {
-      payload = this.#target.handle(message, fds);
+      reply = this.#target.handle(message, fds);
     } catch (error) {
       this.#refuse(message, error);
       return;
     }
     const form = replyForm(row, needReply, this.#target.protocolFeatures);
-    if (form === "own") this.#send(row.request, payload ?? NO_PAYLOAD);
+    if (form === "own") this.#send(row.request, reply?.payload ?? NO_PAYLOAD, reply?.fd?.fd);
     else if (form === "status") this.#send(row.request, acceptedPayload());
+    reply?.fd?.close();
   }
 
   /** Logs why, and answers in the way that the request allows. */
@@ -144,9 +146,9 @@ export class Connection implements EventHandler {
     if (form !== "none") this.#send(request, refusedPayload(row, form));
   }
 
-  #send(request: number, payload: Uint8Array): void {
+  #send(request: number, payload: Uint8Array, fd?: number): void {
     const reply = encodeReply(request, payload);
-    const sent = this.#messages.send(this.#socket.fd, reply, reply.length);
+    const sent = this.#messages.send(this.#socket.fd, reply, reply.length, fd === undefined ? undefined : [fd]);
     if (sent === reply.length) return;
     this.close(sent < 0 ? `reply not sent: ${errnoMessage(sent)}` : "reply sent in part only");
   }

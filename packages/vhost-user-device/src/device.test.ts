@@ -11,9 +11,9 @@ describe("what is offered", () => {
     using rig = new DeviceRig();
     using guest = rig.frontEnd();
     const features = decodeU64(guest.control.ask(plainRequest("GET_FEATURES")));
-    const { VERSION_1, PROTOCOL_FEATURES, MRG_RXBUF, STATUS } = VirtioFeature;
-    expect(features).toBe(featureMask(VERSION_1, PROTOCOL_FEATURES, MRG_RXBUF, STATUS));
-    expect(decodeU64(guest.control.ask(plainRequest("GET_PROTOCOL_FEATURES")))).toBe(0x229n);
+    const { VERSION_1, PROTOCOL_FEATURES, MRG_RXBUF, STATUS, ANY_LAYOUT, VHOST_LOG_ALL } = VirtioFeature;
+    expect(features).toBe(featureMask(VERSION_1, PROTOCOL_FEATURES, MRG_RXBUF, STATUS, ANY_LAYOUT, VHOST_LOG_ALL));
+    expect(decodeU64(guest.control.ask(plainRequest("GET_PROTOCOL_FEATURES")))).toBe(0x1b23fn);
     expect(decodeU64(guest.control.ask(plainRequest("GET_QUEUE_NUM")))).toBe(2n);
   });
 

@@ -4,6 +4,7 @@ import { EventSignal } from "@passt-ts/linux/eventfd";
 import type { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { listenUnix, peerCredentials } from "@passt-ts/linux/unix-socket";
 import type { NetBackend } from "@passt-ts/net-backend/backend";
+import { Announcement } from "./announcement.ts";
 import { ClientListener } from "./client-listener.ts";
 import { type NetConfig, NetConfigSpace } from "./config-space.ts";
 import { Connection, type MessageTarget } from "./connection.ts";
@@ -70,6 +71,7 @@ export class VhostUserDevice {
   readonly counters: Float64Array = new Float64Array(DEVICE_COUNTERS);
   readonly #context: SessionContext;
   readonly #pair: QueuePair;
+  readonly #announcement: Announcement;
   readonly #onDisconnect: () => void;
   readonly #target: MessageTarget;
   #listener: ClientListener | null = null;
@@ -83,6 +85,7 @@ export class VhostUserDevice {
     const config = options.config ?? {};
     const configured = new NetConfigSpace(config).features;
     this.#pair = new QueuePair(windows, { batchFrames: BATCH_FRAMES, counters: this.counters });
+    this.#announcement = new Announcement(windows);
     this.#onDisconnect = options.onDisconnect ?? (() => {});
     this.#context = {
       loop,
@@ -93,6 +96,7 @@ export class VhostUserDevice {
       signal: new EventSignal(),
       windowBytesMax: options.windowBytesMax ?? WINDOW_BYTES_MAX,
       pair: this.#pair,
+      announcement: this.#announcement,
       offeredFeatures: offeredFeatures(backend.capabilities, configured, features),
       offeredProtocolFeatures: offeredProtocolFeatures(features),
       counters: this.counters,
@@ -174,20 +178,22 @@ export class VhostUserDevice {
     const { backend } = this.#context;
     this.#listener?.turn(nowMs);
     const session = this.#session;
-    if (session?.driverChanged) {
-      session.driverChanged = false;
+    if (session?.rings.driverChanged) {
+      session.rings.driverChanged = false;
       this.#resetPending = true;
     }
     if (this.#resetPending) {
       this.#resetPending = false;
       backend.reset(nowMs);
     }
+    if (session !== null) this.#announcement.turn(backend, session.headerLength, nowMs);
     let more = this.#pair.transmit(backend, nowMs);
     if (backend.turn(nowMs)) more = true;
     this.#pair.notify();
     this.#pollAtMs = Infinity;
     if (session !== null) {
-      session.reportBroken();
+      session.rings.reportBroken();
+      session.reportLogged();
       this.#countKicks(session);
       if (this.#pair.polled) this.#pollAtMs = nowMs + POLL_INTERVAL_MS;
     }
@@ -201,8 +207,9 @@ export class VhostUserDevice {
   }
 
   #countKicks(session: Session): void {
-    for (let i = 0; i < session.rings.length; i++) {
-      const ring = session.rings[i];
+    const { served } = session.rings;
+    for (let i = 0; i < served.length; i++) {
+      const ring = served[i];
       this.counters[DeviceCounter.kicks] += ring.kicks;
       ring.kicks = 0;
     }
@@ -227,7 +234,7 @@ export class VhostUserDevice {
       memoryBytes: session?.map?.sizeBytes ?? 0,
       features: session?.features ?? 0n,
       protocolFeatures: session?.protocolFeatures ?? 0n,
-      rings: (session?.rings ?? []).map((ring) => ({
+      rings: (session?.rings.served ?? []).map((ring) => ({
         size: ring.size,
         started: ring.queue !== null,
         enabled: ring.enabled,
@@ -235,6 +242,11 @@ export class VhostUserDevice {
         nextAvailable: ring.queue?.nextAvailable ?? ring.base,
       })),
     };
+  }
+
+  /** Ends the connection of the front-end, if there is one; the next one is served. @param why for the log. */
+  disconnect(why: string): void {
+    this.#connection?.close(why);
   }
 
   /** Closes the listening socket and the connection, and gives all memory back. */

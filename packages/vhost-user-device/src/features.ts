@@ -1,5 +1,6 @@
 import { Capability } from "@passt-ts/net-backend/backend";
 import { featureMask, hasFeature, ProtocolFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
+import { packedFormat, type RingFormat, splitFormat } from "@passt-ts/virtio-ring/ring-format";
 
 /** What a device offers beyond what its back-end's capabilities say; all 64-bit masks of feature bits. */
 export interface FeatureOptions {
@@ -7,26 +8,51 @@ export interface FeatureOptions {
   readonly offer?: bigint;
   /** Virtio features not to offer; what depends on them is not offered either. */
   readonly withhold?: bigint;
+  /** Protocol features to offer on top, of {@link OPTIONAL_PROTOCOL_FEATURES}. */
+  readonly offerProtocol?: bigint;
   /** Protocol features not to offer. */
   readonly withholdProtocol?: bigint;
 }
 
 /** Virtio features that are offered only when asked for. */
-export const OPTIONAL_FEATURES: bigint = featureMask(VirtioFeature.INDIRECT_DESC, VirtioFeature.EVENT_IDX);
+export const OPTIONAL_FEATURES: bigint = featureMask(
+  VirtioFeature.INDIRECT_DESC,
+  VirtioFeature.EVENT_IDX,
+  VirtioFeature.RING_PACKED,
+  VirtioFeature.IN_ORDER,
+);
 
-/** Virtio features without which nothing works. */
+/**
+ * Protocol features that are offered only when asked for: User-Mode Linux takes in-band notifications wherever it finds
+ * them, and then each kick and call is a message.
+ */
+export const OPTIONAL_PROTOCOL_FEATURES: bigint = featureMask(ProtocolFeature.INBAND_NOTIFICATIONS);
+
+/**
+ * Virtio features that are always offered. ANY_LAYOUT is for legacy drivers, which must know that the header may lie
+ * with the frame.
+ */
 const BASE_FEATURES: bigint = featureMask(
   VirtioFeature.VERSION_1,
   VirtioFeature.PROTOCOL_FEATURES,
   VirtioFeature.MRG_RXBUF,
+  VirtioFeature.ANY_LAYOUT,
+  VirtioFeature.VHOST_LOG_ALL,
 );
 
 /** Protocol features of this device. */
 const PROTOCOL_FEATURES: bigint = featureMask(
   ProtocolFeature.MQ,
+  ProtocolFeature.LOG_SHMFD,
+  ProtocolFeature.RARP,
   ProtocolFeature.REPLY_ACK,
+  ProtocolFeature.MTU,
   ProtocolFeature.BACKEND_REQ,
   ProtocolFeature.CONFIG,
+  ProtocolFeature.INFLIGHT_SHMFD,
+  ProtocolFeature.RESET_DEVICE,
+  ProtocolFeature.CONFIGURE_MEM_SLOTS,
+  ProtocolFeature.STATUS,
 );
 
 /** Each capability of a back-end with the feature that it stands for, and the one that this depends on (-1: none). */
@@ -43,9 +69,13 @@ const CAPABILITY_FEATURES: readonly (readonly [capability: number, feature: numb
 /** One capability for two features, which are offered together and given up when one of them is not taken. */
 const USO_FEATURES: bigint = featureMask(VirtioFeature.GUEST_USO4, VirtioFeature.GUEST_USO6);
 
-/** What a device says in GET_PROTOCOL_FEATURES. */
+/** What a device says in GET_PROTOCOL_FEATURES. @throws RangeError when `offerProtocol` names one that is not optional. */
 export function offeredProtocolFeatures(options: FeatureOptions): bigint {
-  return PROTOCOL_FEATURES & ~(options.withholdProtocol ?? 0n);
+  const optional = options.offerProtocol ?? 0n;
+  if ((optional & ~OPTIONAL_PROTOCOL_FEATURES) !== 0n) {
+    throw new RangeError(`cannot offer protocol features 0x${optional.toString(16)}`);
+  }
+  return (PROTOCOL_FEATURES | optional) & ~(options.withholdProtocol ?? 0n);
 }
 
 /**
@@ -61,7 +91,11 @@ export function offeredFeatures(capabilities: number, configured: bigint, option
   let features = BASE_FEATURES | optional;
   // Without CONFIG the front-end has its own configuration space, and these features are its own business.
   if (hasFeature(offeredProtocolFeatures(options), ProtocolFeature.CONFIG)) features |= configured;
-  const withheld = options.withhold ?? 0n;
+  let withheld = options.withhold ?? 0n;
+  // A log that is not a file has nowhere to be.
+  if (!hasFeature(offeredProtocolFeatures(options), ProtocolFeature.LOG_SHMFD)) {
+    withheld |= featureMask(VirtioFeature.VHOST_LOG_ALL);
+  }
   for (const [capability, feature, needs] of CAPABILITY_FEATURES) {
     if ((capabilities & capability) === 0 || hasFeature(withheld, feature)) continue;
     if (needs < 0 || hasFeature(features, needs)) features |= featureMask(feature);
@@ -76,8 +110,12 @@ export function offeredFeatures(capabilities: number, configured: bigint, option
 export interface Negotiated {
   readonly headerLength: 10 | 12;
   readonly mergeable: boolean;
+  readonly format: RingFormat;
   readonly eventIndex: boolean;
   readonly indirect: boolean;
+  readonly inOrder: boolean;
+  /** Writes to guest memory are to be logged. */
+  readonly logged: boolean;
   /** Bits of `Capability` that both sides have. */
   readonly capabilities: number;
 }
@@ -95,8 +133,11 @@ export function negotiate(features: bigint): Negotiated {
     // num_buffers exists in the legacy header only with MRG_RXBUF (virtio 1.3, 5.1.6.1).
     headerLength: mergeable || hasFeature(features, VirtioFeature.VERSION_1) ? 12 : 10,
     mergeable,
+    format: hasFeature(features, VirtioFeature.RING_PACKED) ? packedFormat : splitFormat,
     eventIndex: hasFeature(features, VirtioFeature.EVENT_IDX),
     indirect: hasFeature(features, VirtioFeature.INDIRECT_DESC),
+    inOrder: hasFeature(features, VirtioFeature.IN_ORDER),
+    logged: hasFeature(features, VirtioFeature.VHOST_LOG_ALL),
     capabilities,
   };
 }

@@ -17,26 +17,36 @@ import type { ReceivedFds } from "./received-fds.ts";
 /** Offsets are rounded down to this, a multiple of every page size of x86-64 and arm64. */
 const OFFSET_ALIGNMENT = 65536;
 
-/** More places than drivers have rings; a front-end that names new ones for ever is refused. */
+/** More places in a region than drivers have rings; a front-end that names new ones for ever is refused. */
 const OWN_VIEWS_MAX = 1024;
+
+/** The most regions that there may be at once: what a front-end is told (GET_MAX_MEM_SLOTS). */
+export const MEMORY_SLOTS = 512;
 
 interface MappedRegion extends Region {
   readonly mapping: MappedMemory;
   /** Bytes of the mapping before the first one of the region. */
   readonly leadBytes: number;
   readonly sealed: boolean;
+  /** Views of ring parts that no window serves, made once: each lives as long as the mapping. */
+  readonly ownViews: Map<string, Uint8Array>;
 }
 
-/** A memory table that is mapped: translation for the rings, views of ring parts, one owner for all of it. */
+/**
+ * A memory table that is mapped: translation for the rings, views of ring parts, one owner for all of it.
+ *
+ * A table does not change. One with a region more or less shares the mappings of the others: it takes the place of the
+ * old table, of which then only the region that went is released.
+ */
 export class MemoryMap {
   readonly memory: GuestMemory;
+  /** Guest address of the first byte of each window, by window; 0 where a window is none of this memory. */
+  readonly windowAddresses: Float64Array;
   /** Whether every file is sealed against being cut. */
   readonly sealed: boolean;
   readonly #windows: WindowTable;
   readonly #windowBytes: number;
   readonly #regions: readonly MappedRegion[];
-  /** Views of ring parts that no window serves, made once: each lives as long as the mapping. */
-  readonly #ownViews: Map<string, Uint8Array> = new Map();
 
   private constructor(windows: WindowTable, windowBytes: number, regions: readonly MappedRegion[]) {
     this.#windows = windows;
@@ -44,6 +54,12 @@ export class MemoryMap {
     this.#regions = regions;
     this.memory = new GuestMemory(windows, regions);
     this.sealed = regions.every((region) => region.sealed);
+    this.windowAddresses = new Float64Array(windows.bytes.length);
+    for (const region of regions) {
+      for (const [i, window] of region.windows.entries()) {
+        this.windowAddresses[window] = region.guestAddress + i * windowBytes;
+      }
+    }
   }
 
   /**
@@ -73,6 +89,63 @@ export class MemoryMap {
   }
 
   /**
+   * This table and one more region, whose file is only borrowed.
+   *
+   * @throws VhostUserError, SystemError or RegionError, and nothing has changed.
+   */
+  withRegion(region: MemoryRegion, fd: number): MemoryMap {
+    if (this.#regions.length === MEMORY_SLOTS) {
+      throw new VhostUserError("BAD_MEMORY", `more than ${MEMORY_SLOTS} memory regions`);
+    }
+    const range = rangeOf(region);
+    checkRegions([...this.#regions, range]);
+    const mapped = mapRegion(this.#windows, range, region, fd, this.#windowBytes);
+    try {
+      return new MemoryMap(this.#windows, this.#windowBytes, [...this.#regions, mapped]);
+    } catch (error) {
+      unmapRegion(this.#windows, mapped);
+      throw error;
+    }
+  }
+
+  /**
+   * This table without the region that has these addresses and this size, which stays mapped until it is released.
+   *
+   * @throws VhostUserError BAD_MEMORY when there is none.
+   */
+  withoutRegion(region: MemoryRegion): MemoryMap {
+    const at = this.#indexOf(region);
+    if (at < 0) throw new VhostUserError("BAD_MEMORY", "no such memory region");
+    return new MemoryMap(this.#windows, this.#windowBytes, this.#regions.toSpliced(at, 1));
+  }
+
+  /** Unmaps the one region of this table that its successor does not have. Nothing may use it any more. */
+  release(region: MemoryRegion): void {
+    const at = this.#indexOf(region);
+    if (at >= 0) unmapRegion(this.#windows, this.#regions[at]);
+  }
+
+  #indexOf({ guestAddress, userAddress, sizeBytes }: MemoryRegion): number {
+    return this.#regions.findIndex(
+      (each) =>
+        BigInt(each.guestAddress) === guestAddress &&
+        BigInt(each.userAddress) === userAddress &&
+        BigInt(each.sizeBytes) === sizeBytes,
+    );
+  }
+
+  /** The guest address of the `lengthBytes` bytes at a front-end address, or null when they are not in one region. */
+  guestAddressOf(userAddress: bigint, lengthBytes: number): number | null {
+    const location = this.memory.locateUser(Number(userAddress), lengthBytes);
+    return location === null ? null : location.region.guestAddress + location.offset;
+  }
+
+  /** The end of the highest region, in guest addresses. */
+  get endAddress(): number {
+    return this.#regions.reduce((end, region) => Math.max(end, region.guestAddress + region.sizeBytes), 0);
+  }
+
+  /**
    * The `lengthBytes` bytes at a front-end address, or null when they do not lie in one region, or not at a multiple of
    * `alignmentBytes` in the front-end's memory and in ours. The view is lent until {@link MemoryMap.close}, which
    * detaches it.
@@ -89,11 +162,11 @@ export class MemoryMap {
     if (offset + lengthBytes <= bytes.length && offset % alignmentBytes === 0)
       return bytes.subarray(offset, offset + lengthBytes);
     const key = `${userAddress}+${lengthBytes}`;
-    let view = this.#ownViews.get(key);
+    let view = region.ownViews.get(key);
     if (view === undefined) {
-      if (this.#ownViews.size === OWN_VIEWS_MAX) return null;
+      if (region.ownViews.size === OWN_VIEWS_MAX) return null;
       view = region.mapping.bytes(region.leadBytes + location.offset, lengthBytes);
-      this.#ownViews.set(key, view);
+      region.ownViews.set(key, view);
     }
     return view;
   }
@@ -109,7 +182,6 @@ export class MemoryMap {
 
   /** Takes the windows back, detaches every view, unmaps. No queue may use the memory any more. */
   close(): void {
-    this.#ownViews.clear();
     for (const region of this.#regions) unmapRegion(this.#windows, region);
   }
 }
@@ -161,10 +233,12 @@ function mapRegion(
     throw error;
   }
   const seals = sealsOf(fd);
-  return { ...range, windows: added, mapping, leadBytes, sealed: seals >= 0 && (seals & Seal.shrink) !== 0 };
+  const sealed = seals >= 0 && (seals & Seal.shrink) !== 0;
+  return { ...range, windows: added, mapping, leadBytes, sealed, ownViews: new Map() };
 }
 
 function unmapRegion(windows: WindowTable, region: MappedRegion): void {
   for (const window of region.windows) windows.remove(window);
+  region.ownViews.clear();
   region.mapping.close();
 }

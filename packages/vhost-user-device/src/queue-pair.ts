@@ -57,7 +57,7 @@ export class QueuePair {
     this.tx.bind(txRing?.queue ?? null, headerLength, capabilities);
   }
 
-  /** A ring is polled because its driver gives no kicks. */
+  /** A ring is to be looked at again soon: its driver gives no kicks, or could not be called. */
   get polled(): boolean {
     return isPolled(this.#rxRing) || isPolled(this.#txRing);
   }
@@ -70,6 +70,11 @@ export class QueuePair {
     ring.kicked = false;
     queue.suppressKicks();
     for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
+      // The turn in which the back-end can take more wants the next one; what was not taken stays in the ring.
+      if (ring.enabled && backend.full === true) {
+        ring.kicked = true;
+        return false;
+      }
       const count = this.tx.popBatch(this.#frames);
       if (count > 0 && ring.enabled) backend.send(this.#frames, count, nowMs);
       else this.#counters[DeviceCounter.txDrained] += count;
@@ -92,15 +97,15 @@ export class QueuePair {
   /** Shows the driver what it received, and calls each ring at most once. */
   notify(): void {
     this.rx.publish();
-    if (this.#rxRing !== null && this.rx.needsNotification() && this.#rxRing.call()) {
+    const rx = this.#rxRing;
+    const tx = this.#txRing;
+    if (rx !== null && (this.rx.needsNotification() || rx.callDue) && rx.call())
       this.#counters[DeviceCounter.callsRx]++;
-    }
-    if (this.#txRing !== null && this.tx.needsNotification() && this.#txRing.call()) {
+    if (tx !== null && (this.tx.needsNotification() || tx.callDue) && tx.call())
       this.#counters[DeviceCounter.callsTx]++;
-    }
   }
 }
 
 function isPolled(ring: Vring | null): boolean {
-  return ring?.polled === true && ring.queue !== null;
+  return ring !== null && ring.queue !== null && (ring.polled || ring.callDue);
 }

@@ -6,6 +6,9 @@ import { UnixMessages } from "@passt-ts/linux/unix-message";
 import { featureBit } from "@passt-ts/vhost-user-proto/features";
 import {
   configRequest,
+  inflightRequest,
+  logBaseRequest,
+  memoryRegionRequest,
   memoryTableRequest,
   plainRequest,
   rarpRequest,
@@ -15,7 +18,13 @@ import {
   vringStateRequest,
 } from "@passt-ts/vhost-user-proto/front-end";
 import { encodeMessage, encodeReply, encodeRequest } from "@passt-ts/vhost-user-proto/header";
-import { decodeConfig, encodeConfig, encodeU64, encodeVringState } from "@passt-ts/vhost-user-proto/payload";
+import {
+  decodeConfig,
+  encodeConfig,
+  encodeInflightArea,
+  encodeU64,
+  encodeVringState,
+} from "@passt-ts/vhost-user-proto/payload";
 import { FRONT_END_REQUESTS, PAYLOAD_SIZES, type RequestRow } from "@passt-ts/vhost-user-proto/requests";
 import { DeviceCounter } from "./device-counter.ts";
 import { DeviceRig, testFrame } from "./testing/device-rig.ts";
@@ -44,8 +53,14 @@ function answered(guest: TestFrontEnd, eventFd: number): readonly Answered[] {
   const ringFd = { index: 0, hasFd: true };
   const slice = { offset: 0, flags: 0, contents: new Uint8Array(12) };
   const contents = new Uint8Array([...MAC, 1, 0, 1, 0, 0xf0, 0xff]);
+  const inflight = (sizeBytes: bigint) => ({ sizeBytes, mmapOffset: 0n, ringCount: 2, ringSize: 256 });
+  // Another one for each of the two times that each request is sent.
+  const more = (need: boolean) => {
+    const guestAddress = need ? 1n << 20n : 0n;
+    return { guestAddress, userAddress: guestAddress, sizeBytes: 1n << 20n, mmapOffset: 0n };
+  };
   return [
-    [(need) => plainRequest("GET_FEATURES", need), encodeU64(guest.features)],
+    [(need) => plainRequest("GET_FEATURES", need), encodeU64(guest.features | featureBit(26))],
     [(need) => u64Request("SET_FEATURES", guest.features, need), null],
     [(need) => plainRequest("SET_OWNER", need), null],
     [(need) => plainRequest("RESET_OWNER", need), null],
@@ -59,8 +74,8 @@ function answered(guest: TestFrontEnd, eventFd: number): readonly Answered[] {
     [(need) => vringFdRequest("SET_VRING_ERR", { index: 0, hasFd: false }, need), null],
     [(need) => vringStateRequest("SET_VRING_ENABLE", state(1), need), null],
     [(need) => vringStateRequest("GET_VRING_BASE", state(0), need), encodeVringState(state(77))],
-    [(need) => plainRequest("GET_PROTOCOL_FEATURES", need), encodeU64(0x229)],
-    [(need) => u64Request("SET_PROTOCOL_FEATURES", 0x229, need), null],
+    [(need) => plainRequest("GET_PROTOCOL_FEATURES", need), encodeU64(0x1b23f)],
+    [(need) => u64Request("SET_PROTOCOL_FEATURES", 0x1b23f, need), null],
     [(need) => plainRequest("GET_QUEUE_NUM", need), encodeU64(2)],
     [(need) => rarpRequest(MAC, need), null],
     [(need) => u64Request("NET_SET_MTU", 65520, need), null],
@@ -69,6 +84,14 @@ function answered(guest: TestFrontEnd, eventFd: number): readonly Answered[] {
     [(need) => configRequest("SET_CONFIG", { offset: 0, flags: 1, contents }, need), null],
     [(need) => u64Request("SET_STATUS", 11, need), null],
     [(need) => plainRequest("GET_STATUS", need), encodeU64(11)],
+    [(need) => logBaseRequest({ sizeBytes: 65536n, mmapOffset: 4096n }, need), encodeU64(0), [ram.file.fd]],
+    [(need) => plainRequest("SET_LOG_FD", need), null, [eventFd]],
+    [(need) => inflightRequest("GET_INFLIGHT_FD", inflight(0n), need), encodeInflightArea(inflight(16512n))],
+    [(need) => inflightRequest("SET_INFLIGHT_FD", inflight(16512n), need), null, [ram.file.fd]],
+    [(need) => plainRequest("GET_MAX_MEM_SLOTS", need), encodeU64(512)],
+    [(need) => memoryRegionRequest("ADD_MEM_REG", more(need), need), null, [ram.file.fd]],
+    [(need) => memoryRegionRequest("REM_MEM_REG", more(need), need), null, [ram.file.fd]],
+    [(need) => plainRequest("RESET_DEVICE", need), null],
   ];
 }
 
@@ -136,7 +159,7 @@ describe("a request with a wrong value is answered non-zero, logged with the rea
     ["protocol features not offered: SHMEM", u64Request("SET_PROTOCOL_FEATURES", 1n << 22n, true)],
     ["SET_OWNER: flags 0xd", encodeMessage(3, 13, new Uint8Array(0))],
     ["SET_OWNER: 2 file descriptors, 0 expected", plainRequest("SET_OWNER", true), "event", "event"],
-    ["no ring 2", state("SET_VRING_NUM", 2, 256)],
+    ["no ring 4", state("SET_VRING_NUM", 4, 256)],
     ["ring 0: size 0", state("SET_VRING_NUM", 0, 0)],
     ["ring 0: size 100", state("SET_VRING_NUM", 0, 100)],
     ["ring 0: size 65536", state("SET_VRING_NUM", 0, 65536)],
@@ -145,10 +168,10 @@ describe("a request with a wrong value is answered non-zero, logged with the rea
     ["ring 1: enable 2", state("SET_VRING_ENABLE", 1, 2)],
     ["no ring 7", state("SET_VRING_ENABLE", 7, 1)],
     ["ring 0: descriptor table of 4096 bytes at 0x10000 is not mapped", vringAddressRequest(ADDRESS, true)],
-    ["no ring 2", vringAddressRequest({ ...ADDRESS, index: 2 }, true)],
+    ["no ring 4", vringAddressRequest({ ...ADDRESS, index: 4 }, true)],
     ["no ring 200", ringFd("SET_VRING_KICK", 200), "event"],
-    ["no ring 2", ringFd("SET_VRING_CALL", 2), "event"],
-    ["no ring 3", ringFd("SET_VRING_ERR", 3), "event"],
+    ["no ring 4", ringFd("SET_VRING_CALL", 4), "event"],
+    ["no ring 5", ringFd("SET_VRING_ERR", 5), "event"],
     ["SET_VRING_CALL: 0 file descriptors, 1 expected", ringFd("SET_VRING_CALL", 1)],
     ["ring 1: the kick fd cannot be waited for", ringFd("SET_VRING_KICK", 1), "memory"],
     ["a region ends at byte 65537 of a file of 65536", table({ ...REGION, mmapOffset: 1n }), "memory"],

@@ -7,66 +7,72 @@ import type { OwnedFd } from "@passt-ts/linux/owned-fd";
 import type { NetBackend } from "@passt-ts/net-backend/backend";
 import { VhostUserError } from "@passt-ts/vhost-user-proto/error";
 import { featureNames, hasFeature, ProtocolFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
-import type { MemoryRegion, VringAddress } from "@passt-ts/vhost-user-proto/payload";
-import { describeNetFault } from "@passt-ts/virtio-net/net-fault";
+import type { InflightArea, LogArea, MemoryRegion } from "@passt-ts/vhost-user-proto/payload";
+import type { Announcement } from "./announcement.ts";
+import { BackEndChannel } from "./back-end-channel.ts";
 import { type NetConfig, NetConfigSpace } from "./config-space.ts";
-import { DeviceCounter } from "./device-counter.ts";
+import { DirtyLog } from "./dirty-log.ts";
 import { type Negotiated, negotiate } from "./features.ts";
-import type { Log } from "./log.ts";
+import { InflightBuffer } from "./inflight-buffer.ts";
 import { MemoryMap } from "./memory-map.ts";
-import type { QueuePair } from "./queue-pair.ts";
 import type { ReceivedFds } from "./received-fds.ts";
-import { Vring, type VringContext } from "./vring.ts";
+import { RingBank, type RingBankContext } from "./ring-bank.ts";
 
-/** Virtqueues of one pair (virtio 1.3, 5.1.2). */
-const RX_RING = 0;
-const TX_RING = 1;
+/** DEVICE_NEEDS_RESET of the device status (virtio 1.3, 2.1). */
+const NEEDS_RESET = 0x40;
+
+/** What in-band notifications go with; without both the connection is to end (vhost-user, "In-band notifications"). */
+const INBAND_NEEDS = [ProtocolFeature.BACKEND_REQ, ProtocolFeature.REPLY_ACK];
 
 /** What a session works with; all of it outlives the session. */
-export interface SessionContext extends VringContext {
+export interface SessionContext extends RingBankContext {
   readonly windows: WindowTable;
   readonly windowBytesMax: number;
   readonly backend: NetBackend;
-  readonly pair: QueuePair;
+  readonly announcement: Announcement;
   /** What each front-end finds in its configuration space at first. */
   readonly config: NetConfig;
   readonly offeredFeatures: bigint;
   readonly offeredProtocolFeatures: bigint;
-  /** Indices: DeviceCounter. */
-  readonly counters: Float64Array;
-  readonly log: Log;
 }
 
 /** State and operations of one connection, one method for each thing that a front-end can ask for. */
 export class Session {
   readonly context: SessionContext;
-  readonly rings: readonly Vring[];
+  readonly rings: RingBank;
   readonly config: NetConfigSpace;
   features = 0n;
   protocolFeatures = 0n;
-  /** The device status of virtio, as far as the front-end tells. */
-  status = 0;
   map: MemoryMap | null = null;
-  /** The guest's driver is a new one: the back-end is to be reset. The owner clears it. */
-  driverChanged = false;
+  #status = 0;
   #negotiated: Negotiated = negotiate(0n);
-  #backendRequests: OwnedFd | null = null;
+  #channel: BackEndChannel | null = null;
+  #dirtyLog: DirtyLog | null = null;
+  #logFd: OwnedFd | null = null;
+  #inflight: InflightBuffer | null = null;
 
   constructor(context: SessionContext) {
     this.context = context;
     this.config = new NetConfigSpace(context.config);
-    this.rings = [new Vring(RX_RING, context), new Vring(TX_RING, context)];
+    this.rings = new RingBank(context);
     // Nothing of what the front-end before agreed on holds for this one.
     context.backend.setCapabilities(0, this.#negotiated.headerLength);
+    context.announcement.cancel();
   }
 
   /** Acknowledges virtio features. @throws VhostUserError when one was not offered. */
   setFeatures(features: bigint): void {
-    const { offeredFeatures, backend, log } = this.context;
-    const surplus = features & ~offeredFeatures;
+    const surplus = features & ~this.context.offeredFeatures;
     if (surplus !== 0n) {
       throw new VhostUserError("BAD_VALUE", `features not offered: ${featureNames(surplus, VirtioFeature).join(" ")}`);
     }
+    this.context.log("debug", `features: ${featureNames(features, VirtioFeature).join(" ")}`);
+    this.#useFeatures(features);
+    if (!hasFeature(features, VirtioFeature.PROTOCOL_FEATURES)) this.rings.enableAll(true);
+  }
+
+  #useFeatures(features: bigint): void {
+    const { backend, log } = this.context;
     let negotiated = negotiate(features);
     if (backend.setCapabilities(negotiated.capabilities, negotiated.headerLength) < 0) {
       log("warning", "the back-end cannot work with the features of this driver; going on without offloads");
@@ -75,20 +81,34 @@ export class Session {
     }
     this.features = features;
     this.#negotiated = negotiated;
-    log("debug", `features: ${featureNames(features, VirtioFeature).join(" ")}`);
-    if (!hasFeature(features, VirtioFeature.PROTOCOL_FEATURES)) for (const ring of this.rings) ring.enabled = true;
-    this.#deriveRings(this.map);
-    this.#bind();
+    this.#surroundRings();
   }
 
-  /** Acknowledges protocol features. @throws VhostUserError when one was not offered. */
+  /** The header length that was negotiated, for what goes the way of the guest's frames. */
+  get headerLength(): 10 | 12 {
+    return this.#negotiated.headerLength;
+  }
+
+  /** Tells the rings what they are made in now. */
+  #surroundRings(): void {
+    const negotiated = this.#negotiated;
+    const dirtyLog = negotiated.logged ? this.#dirtyLog : null;
+    this.rings.surroundWith({ map: this.map, negotiated, dirtyLog, inflight: this.#inflight });
+  }
+
+  /** Acknowledges protocol features. @throws VhostUserError when one was not offered, or another one is missing. */
   setProtocolFeatures(features: bigint): void {
     const surplus = features & ~this.context.offeredProtocolFeatures;
     if (surplus !== 0n) {
       const names = featureNames(surplus, ProtocolFeature).join(" ");
       throw new VhostUserError("BAD_VALUE", `protocol features not offered: ${names}`);
     }
+    const inBand = hasFeature(features, ProtocolFeature.INBAND_NOTIFICATIONS);
+    if (inBand && !INBAND_NEEDS.every((bit) => hasFeature(features, bit))) {
+      throw new VhostUserError("BAD_NEGOTIATION", "in-band notifications without BACKEND_REQ and REPLY_ACK");
+    }
     this.protocolFeatures = features;
+    this.#connectRings();
     this.context.log("debug", `protocol features: ${featureNames(features, ProtocolFeature).join(" ")}`);
   }
 
@@ -99,191 +119,120 @@ export class Session {
    * @throws VhostUserError, SystemError or RegionError; the old memory stays then.
    */
   setMemoryTable(regions: readonly MemoryRegion[], fds: ReceivedFds): void {
-    const { windows, windowBytesMax, log } = this.context;
+    const { windows, windowBytesMax } = this.context;
     const old = this.map;
-    const map = MemoryMap.open(windows, regions, fds, windowBytesMax);
-    this.#deriveRings(map);
-    this.map = map;
-    this.#bind();
+    this.#useMemory(MemoryMap.open(windows, regions, fds, windowBytesMax));
     // Last, when nothing names the old windows any more.
     old?.close();
+  }
+
+  /** Adds a region, whose file is only borrowed. @throws VhostUserError, SystemError or RegionError */
+  addMemory(region: MemoryRegion, fds: ReceivedFds): void {
+    const { windows, windowBytesMax } = this.context;
+    const map = this.map?.withRegion(region, fds.borrow(0));
+    this.#useMemory(map ?? MemoryMap.open(windows, [region], fds, windowBytesMax));
+  }
+
+  /** Takes a region away; rings in it stop. @throws VhostUserError BAD_MEMORY when there is no such region. */
+  removeMemory(region: MemoryRegion): void {
+    const old = this.map;
+    if (old === null) throw new VhostUserError("BAD_MEMORY", "no such memory region");
+    this.#useMemory(old.withoutRegion(region));
+    old.release(region);
+  }
+
+  #useMemory(map: MemoryMap): void {
+    this.map = map;
+    this.#surroundRings();
     const size = `${map.regionCount} regions, ${Math.ceil(map.sizeBytes / 2 ** 20)} MiB`;
-    log("info", `guest memory: ${size}, ${map.sealed ? "sealed" : "not sealed"} against shrinking`);
+    this.context.log("info", `guest memory: ${size}, ${map.sealed ? "sealed" : "not sealed"} against shrinking`);
   }
 
-  /** Sets the number of descriptors, which stops the ring. @throws VhostUserError BAD_INDEX, BAD_VALUE */
-  setVringSize(index: number, size: number): void {
-    this.ring(index).setSize(size);
-    this.#bind();
-  }
-
-  /**
-   * Sets where a ring lies; one that is started goes on there. No order is prescribed: before size and memory are known
-   * the addresses are only kept, and checked by the start.
-   *
-   * @throws VhostUserError BAD_INDEX, BAD_RING
-   */
-  setVringAddress(address: VringAddress): void {
-    const ring = this.ring(address.index);
-    if (ring.queue !== null) ring.replaceQueue(ring.prepare(this.map, this.#negotiated, address));
-    else if (this.map !== null && ring.size > 0) ring.locate(this.map, address);
-    ring.address = address;
-    this.#bind();
-  }
-
-  /**
-   * Sets where the next start begins, which stops a ring that is started: User-Mode Linux does not stop it itself.
-   *
-   * @throws VhostUserError BAD_INDEX, BAD_VALUE
-   */
-  setVringBase(index: number, base: number): void {
-    if (base > 0xffff) throw new VhostUserError("BAD_VALUE", `ring ${index}: base ${base}`);
-    const ring = this.ring(index);
-    ring.stop();
-    ring.base = base;
-    this.#bind();
-  }
-
-  /** Stops a ring and closes its kick fd. Returns the next available index. @throws VhostUserError BAD_INDEX */
-  getVringBase(index: number): number {
-    const ring = this.ring(index);
-    const base = ring.stop();
-    ring.dropKick();
-    this.#bind();
-    return base;
-  }
-
-  /**
-   * Sets the kick fd, or polling, and starts the ring if it is stopped: without waiting for the first kick, as a driver
-   * that was there before its front-end reconnected does not kick again. The fd is owned here, and closed at a throw.
-   *
-   * @throws VhostUserError BAD_INDEX, BAD_STATE, BAD_RING, BAD_FDS
-   */
-  setVringKick(index: number, fd: OwnedFd | null): void {
-    const ring = this.#ringFor(index, fd);
-    let queue = ring.queue;
+  /** Replaces the log of writes to guest memory; the file is only borrowed. @throws VhostUserError, SystemError */
+  setLog(area: LogArea, fd: number): void {
+    const log = new DirtyLog(fd, area);
     try {
-      queue ??= ring.prepare(this.map, this.#negotiated);
+      log.checkCovers(this.map?.endAddress ?? 0);
     } catch (error) {
-      fd?.close();
+      log.close();
       throw error;
     }
-    ring.setKick(fd);
-    if (fd === null) this.context.log("info", `ring ${index} is polled: the driver gives no kick fd`);
-    if (ring.queue !== null) return;
-    ring.start(queue);
-    if (this.rings.every((each) => each.restarted)) {
-      for (const each of this.rings) each.restarted = false;
-      this.driverChanged = true;
-    }
-    this.#bind();
+    const old = this.#dirtyLog;
+    this.#dirtyLog = log;
+    this.#surroundRings();
+    old?.close();
   }
 
-  /** Sets the call fd; null: the driver polls. The fd is owned here, and closed at a throw. @throws VhostUserError */
-  setVringCall(index: number, fd: OwnedFd | null): void {
-    const ring = this.#ringFor(index, fd);
-    ring.setCall(fd);
-    // A notification may have gone to the descriptor before this one; one too many does no harm.
-    if (ring.queue !== null) ring.call();
+  /** Replaces what is told of changes of the log; the fd is owned from now on. */
+  setLogFd(fd: OwnedFd | null): void {
+    this.#logFd?.close();
+    this.#logFd = fd;
   }
 
-  /** Sets the error fd, or none. The fd is owned here, and closed at a throw. @throws VhostUserError BAD_INDEX */
-  setVringError(index: number, fd: OwnedFd | null): void {
-    this.#ringFor(index, fd).setError(fd);
+  /** Tells the front-end of what was logged since the last call. */
+  reportLogged(): void {
+    const dirtyLog = this.#dirtyLog;
+    if (dirtyLog === null || !dirtyLog.changed) return;
+    dirtyLog.changed = false;
+    if (this.#logFd !== null) this.context.signal.notify(this.#logFd.fd);
+    if (dirtyLog.missed === 0) return;
+    this.context.log("error", `${dirtyLog.missed} changed pages of guest memory lie behind the dirty log`);
+    dirtyLog.missed = 0;
   }
 
-  /** Enables (1) or disables (0) a ring, started or not. @throws VhostUserError BAD_INDEX, BAD_VALUE */
-  enableVring(index: number, value: number): void {
-    if (value > 1) throw new VhostUserError("BAD_VALUE", `ring ${index}: enable ${value}`);
-    const ring = this.ring(index);
-    ring.enabled = value === 1;
-    this.#bind();
+  /** Replaces the in-flight buffer; the file is only borrowed. @throws VhostUserError, SystemError */
+  setInflight(area: InflightArea, fd: number): void {
+    const old = this.#inflight;
+    this.#inflight = new InflightBuffer(fd, area);
+    this.#surroundRings();
+    old?.close();
   }
 
-  /** RESET_OWNER: what the specification recommends is to disable all rings. */
-  disableAll(): void {
-    for (const ring of this.rings) ring.enabled = false;
-    this.#bind();
+  /** The device status of virtio, as the front-end has set it, and whether a ring is broken. */
+  get status(): number {
+    return this.#status | (this.#status !== 0 && this.rings.anyBroken ? NEEDS_RESET : 0);
   }
 
   /** Keeps the device status of virtio; 0 is a reset, which stops the rings. */
   setStatus(status: number): void {
-    this.status = status;
-    if (status !== 0) return;
-    // Whether the next driver is another one shows when it starts: at base 0, or where this one stood.
-    for (const ring of this.rings) {
-      ring.stop();
-      ring.base = 0;
-    }
-    this.#bind();
+    this.#status = status;
+    if (status === 0) this.rings.resetAll();
   }
 
-  /** Keeps what the front-end gave for requests of ours, a socket or a pipe; we send none so far. */
+  /** RESET_DEVICE: as after a connection, but that memory, descriptors for calls and protocol features stay. */
+  reset(): void {
+    this.#status = 0;
+    this.rings.forgetAll();
+    this.#useFeatures(0n);
+  }
+
+  /** Keeps what the front-end gave for requests of ours, a socket or a pipe. The fd is owned here. */
   setBackendRequests(fd: OwnedFd | null): void {
-    this.#backendRequests?.close();
-    this.#backendRequests = fd;
+    const channel = fd === null ? null : new BackEndChannel(fd);
+    this.#channel?.close();
+    this.#channel = channel;
+    this.#connectRings();
   }
 
-  /** Reports queues that broke since the last call: once each, in the log and on the error fd. */
-  reportBroken(): void {
-    const { pair } = this.context;
-    this.#reportBroken(this.rings[RX_RING], pair.rx.brokenReason);
-    this.#reportBroken(this.rings[TX_RING], pair.tx.brokenReason);
-  }
-
-  #reportBroken(ring: Vring, reason: number): void {
-    if (reason === 0 || ring.brokenReported) return;
-    ring.brokenReported = true;
-    const { counters, log } = this.context;
-    counters[DeviceCounter.queuesBroken]++;
-    const count = counters[DeviceCounter.queuesBroken];
-    const name = ring.index === RX_RING ? "receive" : "transmit";
-    log("error", `${name} ring broken until it is reset: ${describeNetFault(reason)} (${count} so far)`);
-    ring.callError();
+  #connectRings(): void {
+    const inBand = hasFeature(this.protocolFeatures, ProtocolFeature.INBAND_NOTIFICATIONS);
+    this.rings.setChannel(inBand ? this.#channel : null);
   }
 
   /** Descriptors held for the front-end, its socket not counted. */
   get fdCount(): number {
-    return this.rings.reduce((sum, ring) => sum + ring.fdCount, this.#backendRequests === null ? 0 : 1);
+    return this.rings.fdCount + (this.#channel === null ? 0 : 1) + (this.#logFd === null ? 0 : 1);
   }
 
   /** Stops the rings and gives everything back. */
   close(): void {
-    for (const ring of this.rings) ring.close();
-    this.context.pair.bind(null, null, negotiate(0n));
+    this.rings.close();
     this.map?.close();
     this.map = null;
     this.setBackendRequests(null);
-  }
-
-  /** @throws VhostUserError BAD_INDEX */
-  ring(index: number): Vring {
-    const ring = this.rings[index];
-    if (ring === undefined) throw new VhostUserError("BAD_INDEX", `no ring ${index}`);
-    return ring;
-  }
-
-  /** The same for a request whose descriptor has been taken: it is closed when there is no such ring. */
-  #ringFor(index: number, fd: OwnedFd | null): Vring {
-    if (this.rings[index] === undefined) fd?.close();
-    return this.ring(index);
-  }
-
-  /** Makes the queues of started rings again, in `map` and for what is negotiated now. */
-  #deriveRings(map: MemoryMap | null): void {
-    for (const ring of this.rings) {
-      if (ring.queue === null) continue;
-      try {
-        ring.replaceQueue(ring.prepare(map, this.#negotiated));
-      } catch (error) {
-        if (!(error instanceof VhostUserError)) throw error;
-        this.context.log("warning", `ring ${ring.index} stopped: ${error.message}`);
-        ring.stop();
-      }
-    }
-  }
-
-  #bind(): void {
-    this.context.pair.bind(this.rings[RX_RING], this.rings[TX_RING], this.#negotiated);
+    this.setLogFd(null);
+    this.#dirtyLog?.close();
+    this.#inflight?.close();
+    this.context.announcement.cancel();
   }
 }

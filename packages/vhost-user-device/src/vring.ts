@@ -4,17 +4,10 @@ import { setNonBlocking } from "@passt-ts/linux/file-status";
 import type { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { VhostUserError } from "@passt-ts/vhost-user-proto/error";
 import type { VringAddress } from "@passt-ts/vhost-user-proto/payload";
-import { SplitDeviceQueue } from "@passt-ts/virtio-ring/split-device-queue";
-import {
-  availableRingBytes,
-  descriptorTableBytes,
-  isQueueSize,
-  type SplitRing,
-  splitRing,
-  usedRingBytes,
-} from "@passt-ts/virtio-ring/split-ring";
-import type { Negotiated } from "./features.ts";
-import type { MemoryMap } from "./memory-map.ts";
+import { QUEUE_SIZE_MAX } from "@passt-ts/virtio-ring/descriptor";
+import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
+import { type RingFormat, splitFormat } from "@passt-ts/virtio-ring/ring-format";
+import type { BackEndChannel } from "./back-end-channel.ts";
 
 /** What all rings of a device share. */
 export interface VringContext {
@@ -33,17 +26,23 @@ export class Vring implements EventHandler {
   readonly index: number;
   size = 0;
   address: VringAddress | null = null;
-  /** Where a start begins, while stopped. */
-  base = 0;
+  /** The format that was negotiated. */
+  format: RingFormat = splitFormat;
   enabled = false;
   /** The queue while started; it may be broken. */
-  queue: SplitDeviceQueue | null = null;
+  queue: DeviceQueue | null = null;
+  /** Notifications go by message where there is no descriptor for them (INBAND_NOTIFICATIONS). */
+  channel: BackEndChannel | null = null;
+  /** The driver has to be called, and its channel was full. */
+  callDue = false;
   /** The driver gives no kicks: the ring is looked at in each round. */
   polled = false;
   /** A kick came, or the ring has to be looked at for another reason. */
   kicked = false;
   /** Kicks taken; the owner reads and clears it. */
   kicks = 0;
+  /** This front-end has started it before: it knows where it goes on. */
+  startedBefore = false;
   /** That the queue is broken was reported. */
   brokenReported = false;
   /** The ring had moved on from its beginning before it was stopped: a start at 0 is then a new driver's. */
@@ -51,6 +50,8 @@ export class Vring implements EventHandler {
   /** It was started again from its beginning; the owner clears it. */
   restarted = false;
   readonly #context: VringContext;
+  /** Where a start begins, while stopped; null: at the beginning of a new ring. */
+  #base: number | null = null;
   #kick: OwnedFd | null = null;
   #call: OwnedFd | null = null;
   #error: OwnedFd | null = null;
@@ -59,6 +60,16 @@ export class Vring implements EventHandler {
   constructor(index: number, context: VringContext) {
     this.index = index;
     this.#context = context;
+  }
+
+  /** Where a start begins, while stopped. */
+  get base(): number {
+    return this.#base ?? this.format.newRingBase;
+  }
+
+  /** Sets where the next start begins; null: at the beginning of a new ring. The ring is stopped. */
+  setBase(base: number | null): void {
+    this.#base = base;
   }
 
   /** Descriptors held, for a summary. */
@@ -106,9 +117,9 @@ export class Vring implements EventHandler {
     this.#error = replace(this.#error, fd);
   }
 
-  /** Notifies the driver. Returns whether something was written; a call fd that fails is given up. */
+  /** Notifies the driver. Returns whether something was sent; a call fd that fails is given up. */
   call(): boolean {
-    if (this.#call === null) return false;
+    if (this.#call === null) return this.#callInBand();
     // User-Mode Linux gives a pipe: its signals are 8 bytes each, and EAGAIN means that enough are there.
     if (this.#context.signal.notify(this.#call.fd) === 0) return true;
     this.#call.close();
@@ -116,9 +127,16 @@ export class Vring implements EventHandler {
     return false;
   }
 
-  /** Tells the error fd that the queue broke. */
+  #callInBand(): boolean {
+    if (this.channel === null) return false;
+    this.callDue = !this.channel.call(this.index);
+    return !this.callDue;
+  }
+
+  /** Tells the error fd, or the channel, that the queue broke. */
   callError(): void {
     if (this.#error !== null) this.#context.signal.notify(this.#error.fd);
+    else this.channel?.error(this.index);
   }
 
   onEvent(): void {
@@ -129,55 +147,15 @@ export class Vring implements EventHandler {
   }
 
   /**
-   * Makes the views of the ring's three parts.
-   *
-   * @throws VhostUserError BAD_STATE when size or addresses are missing, BAD_RING when a part is not mapped in one
-   *   region or misaligned.
+   * Starts the ring with a prepared queue; it is looked at in the next round. One that is disabled is left alone until
+   * its driver kicks: a front-end that reconnects enables it soon, and what waits in it is not to be thrown away.
    */
-  locate(map: MemoryMap | null, address: VringAddress | null = this.address): SplitRing {
-    const { index, size } = this;
-    if (map === null) throw new VhostUserError("BAD_STATE", `ring ${index}: no memory table yet`);
-    if (size === 0) throw new VhostUserError("BAD_STATE", `ring ${index}: no size yet`);
-    if (address === null) throw new VhostUserError("BAD_STATE", `ring ${index}: no addresses yet`);
-    const part = (name: string, at: bigint, lengthBytes: number, alignment: number): Uint8Array => {
-      const view = map.view(at, lengthBytes, alignment);
-      if (view !== null) return view;
-      throw new VhostUserError(
-        "BAD_RING",
-        `ring ${index}: ${name} of ${lengthBytes} bytes at 0x${at.toString(16)} is not mapped or misaligned`,
-      );
-    };
-    return splitRing(
-      size,
-      part("descriptor table", address.descriptors, descriptorTableBytes(size), 16),
-      part("available ring", address.available, availableRingBytes(size), 2),
-      part("used ring", address.used, usedRingBytes(size), 4),
-    );
-  }
-
-  /**
-   * Makes a queue that begins at `base`, or goes on where the present one stands; it is not yet in use.
-   *
-   * @throws VhostUserError as {@link Vring.locate}.
-   */
-  prepare(
-    map: MemoryMap | null,
-    negotiated: Negotiated,
-    address: VringAddress | null = this.address,
-  ): SplitDeviceQueue {
-    const ring = this.locate(map, address);
-    const memory = (map as MemoryMap).memory;
-    const { eventIndex, indirect } = negotiated;
-    const startIndex = this.queue?.nextAvailable ?? this.base;
-    return new SplitDeviceQueue({ ring, memory, eventIndex, indirect, startIndex });
-  }
-
-  /** Starts the ring with a prepared queue; it is looked at in the next round. */
-  start(queue: SplitDeviceQueue): void {
-    this.restarted ||= this.base === 0 && this.hadMoved;
+  start(queue: DeviceQueue): void {
+    this.restarted ||= this.base === this.format.newRingBase && this.hadMoved;
     this.hadMoved = false;
+    this.startedBefore = true;
     this.queue = queue;
-    this.kicked = true;
+    this.kicked = this.enabled;
     this.brokenReported = false;
   }
 
@@ -185,14 +163,21 @@ export class Vring implements EventHandler {
    * Goes on with another queue over the same ring. It is looked at only if it was to be before: a driver that went away
    * without stopping its ring (User-Mode Linux) may have put its memory to other uses, but it does not kick.
    */
-  replaceQueue(queue: SplitDeviceQueue): void {
+  replaceQueue(queue: DeviceQueue): void {
     this.queue = queue;
     this.brokenReported = false;
   }
 
+  /** Enables or disables the ring; once enabled it is looked at. */
+  setEnabled(enabled: boolean): void {
+    this.enabled = enabled;
+    this.kicked ||= enabled && this.queue !== null;
+  }
+
   /** Sets the number of descriptors, which stops the ring. @throws VhostUserError */
   setSize(size: number): void {
-    if (!isQueueSize(size)) throw new VhostUserError("BAD_VALUE", `ring ${this.index}: size ${size}`);
+    if (size < 1 || size > QUEUE_SIZE_MAX || !this.format.isSize(size))
+      throw new VhostUserError("BAD_VALUE", `ring ${this.index}: size ${size}`);
     this.stop();
     this.size = size;
   }
@@ -200,11 +185,12 @@ export class Vring implements EventHandler {
   /** Stops the ring. Returns where a start would go on; the call fd stays, as the front-end may not send it again. */
   stop(): number {
     if (this.queue !== null) {
-      this.base = this.queue.nextAvailable;
-      this.hadMoved ||= this.base !== 0;
+      this.#base = this.queue.nextAvailable;
+      this.hadMoved ||= this.#base !== this.format.newRingBase;
       this.queue = null;
     }
     this.kicked = false;
+    this.callDue = false;
     this.brokenReported = false;
     return this.base;
   }
@@ -213,6 +199,14 @@ export class Vring implements EventHandler {
   dropKick(): void {
     this.#dropKick();
     this.polled = false;
+  }
+
+  /** Forgets what the front-end said about it, which is stopped; the call and error fds stay. */
+  forget(): void {
+    this.size = 0;
+    this.address = null;
+    this.enabled = false;
+    this.dropKick();
   }
 
   #dropKick(): void {

@@ -24,8 +24,12 @@ export type VhostUserErrorCode =
   | "BAD_RING"
   /** The request makes no sense in the state the device is in. */
   | "BAD_STATE"
+  /** Features that must not be acknowledged without others: the peer cannot be told in any other way than by the end. */
+  | "BAD_NEGOTIATION"
   /** A reply that answers another request than the one that was sent. */
-  | "UNEXPECTED_REPLY";
+  | "UNEXPECTED_REPLY"
+  /** The other side answered a request with an error: it had no effect. */
+  | "REFUSED_BY_PEER";
 
 /**
  * What the receiver does about an error: `refuse` = no effect, answer non-zero when asked, read on; `disconnect` = the
@@ -50,6 +54,9 @@ export class VhostUserError extends Error {
       case "BAD_VERSION":
       case "TRUNCATED":
         return "disconnect";
+      // The specification has it so.
+      case "BAD_NEGOTIATION":
+        return "disconnect";
       // The peer answers something else than it was asked: all later replies would be off by one.
       case "UNEXPECTED_REPLY":
         return "disconnect";
@@ -63,6 +70,7 @@ export class VhostUserError extends Error {
       case "BAD_MEMORY":
       case "BAD_RING":
       case "BAD_STATE":
+      case "REFUSED_BY_PEER":
         return "refuse";
       default:
         return this.code satisfies never;

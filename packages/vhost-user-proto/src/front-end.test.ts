@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import {
   configRequest,
+  inflightRequest,
   logBaseRequest,
   memoryRegionRequest,
   memoryTableRequest,
@@ -68,6 +69,18 @@ const GOLDEN: readonly Golden[] = [
     9,
     [...u32(0), ...u32(1), ...u32(1), 7],
   ],
+  [
+    inflightRequest("GET_INFLIGHT_FD", { sizeBytes: 0n, mmapOffset: 0n, ringCount: 2, ringSize: 256 }, true),
+    31,
+    9,
+    [...u64(0), ...u64(0), 2, 0, 0, 1, ...u32(0)],
+  ],
+  [
+    inflightRequest("SET_INFLIGHT_FD", { sizeBytes: 0x1000n, mmapOffset: 64n, ringCount: 1, ringSize: 0x8000 }),
+    32,
+    1,
+    [...u64(0x1000), ...u64(64), 1, 0, 0, 0x80, ...u32(0)],
+  ],
   [plainRequest("RESET_DEVICE"), 34, 1, []],
   [vringStateRequest("VRING_KICK", { index: 1, value: 0 }), 35, 1, [...u32(1), ...u32(0)]],
   [plainRequest("GET_MAX_MEM_SLOTS"), 36, 1, []],
@@ -92,7 +105,7 @@ test("each request is its header and payload, byte for byte, and is read back wh
 /** The file descriptors that go with a request of {@link GOLDEN}. */
 function fdsOf(request: number, payload: readonly number[]): number {
   if (request === FrontEndRequest.SET_MEM_TABLE) return payload[0] ?? 0;
-  const one: number[] = [6, 7, 21, 37];
+  const one: number[] = [6, 7, 21, 32, 37];
   if (one.includes(request)) return 1;
   return request >= 12 && request <= 14 && payload[1] === 0 ? 1 : 0;
 }

@@ -8,6 +8,7 @@ import type { Message, Refusal } from "./message-reader.ts";
 import {
   type ConfigSpace,
   encodeConfig,
+  encodeInflightArea,
   encodeLogArea,
   encodeMacAddress,
   encodeMemoryRegion,
@@ -16,6 +17,7 @@ import {
   encodeVringAddress,
   encodeVringFd,
   encodeVringState,
+  type InflightArea,
   type LogArea,
   type MemoryRegion,
   type VringAddress,
@@ -111,6 +113,15 @@ export function memoryRegionRequest(
 /** GET_CONFIG of `sizeBytes` bytes (the contents are zeros), or SET_CONFIG of the contents given. */
 export function configRequest(name: "GET_CONFIG" | "SET_CONFIG", config: ConfigSpace, needReply = false): Uint8Array {
   return encodeRequest(FrontEndRequest[name], encodeConfig(config), needReply);
+}
+
+/** GET_INFLIGHT_FD (size and offset mean nothing), or SET_INFLIGHT_FD, with which the file descriptor is to be sent. */
+export function inflightRequest(
+  name: "GET_INFLIGHT_FD" | "SET_INFLIGHT_FD",
+  area: InflightArea,
+  needReply = false,
+): Uint8Array {
+  return encodeRequest(FrontEndRequest[name], encodeInflightArea(area), needReply);
 }
 
 /**

@@ -5,6 +5,7 @@ import { encodeMessage } from "./header.ts";
 import { MessageReader } from "./message-reader.ts";
 import {
   decodeConfig,
+  decodeInflightArea,
   decodeLogArea,
   decodeMacAddress,
   decodeMemoryRegion,
@@ -14,6 +15,7 @@ import {
   decodeVringFd,
   decodeVringState,
   encodeConfig,
+  encodeInflightArea,
   encodeLogArea,
   encodeMacAddress,
   encodeMemoryRegion,
@@ -33,6 +35,7 @@ const DECODERS = [
   decodeMemoryTable,
   decodeMemoryRegion,
   decodeConfig,
+  decodeInflightArea,
   decodeLogArea,
   decodeMacAddress,
 ] as const;
@@ -160,6 +163,13 @@ test("memory regions: accepted exactly when a slow model accepts them, and uncha
       const area = { sizeBytes, mmapOffset };
       if (sizeBytes + mmapOffset <= end) expect(decodeLogArea(encodeLogArea(area))).toEqual(area);
       else expect(() => decodeLogArea(encodeLogArea(area))).toThrow(VhostUserError);
+      const inflight = { ...area, ringCount: Number(sizeBytes & 0xffffn), ringSize: Number(mmapOffset & 0xffffn) };
+      const encoded = encodeInflightArea(inflight);
+      for (const payload of [encoded, encoded.subarray(0, 20)]) {
+        if (sizeBytes + mmapOffset <= end) expect(decodeInflightArea(payload)).toEqual(inflight);
+        else expect(() => decodeInflightArea(payload)).toThrow(VhostUserError);
+      }
+      expect(() => decodeInflightArea(encoded.subarray(0, 19))).toThrow(VhostUserError);
     }),
   );
 });

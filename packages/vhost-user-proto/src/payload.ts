@@ -58,6 +58,15 @@ export interface LogArea {
   readonly mmapOffset: bigint;
 }
 
+/** A buffer that outlives the back-end: where it lies in the file that comes with it, and how many rings it is for. */
+export interface InflightArea {
+  readonly sizeBytes: bigint;
+  readonly mmapOffset: bigint;
+  readonly ringCount: number;
+  /** Descriptors of each ring. */
+  readonly ringSize: number;
+}
+
 const U64_END = 1n << 64n;
 const MAC_BYTES = 6;
 
@@ -278,5 +287,33 @@ export function decodeLogArea(payload: Uint8Array): LogArea {
   const view = viewOf(payload, 16, "log area");
   const area = { sizeBytes: view.getBigUint64(0, true), mmapOffset: view.getBigUint64(8, true) };
   if (area.sizeBytes + area.mmapOffset > U64_END) throw new VhostUserError("BAD_VALUE", "log area overflows");
+  return area;
+}
+
+/** Bytes of an inflight description; C pads it to {@link INFLIGHT_PADDED_BYTES}. */
+const INFLIGHT_BYTES = 20;
+const INFLIGHT_PADDED_BYTES = 24;
+
+/** The payload of GET_INFLIGHT_FD and SET_INFLIGHT_FD: u64 size, u64 offset, u16 rings, u16 descriptors, padding. */
+export function encodeInflightArea(area: InflightArea): Uint8Array {
+  const payload = new Uint8Array(INFLIGHT_PADDED_BYTES);
+  const view = new DataView(payload.buffer);
+  view.setBigUint64(0, area.sizeBytes, true);
+  view.setBigUint64(8, area.mmapOffset, true);
+  view.setUint16(16, area.ringCount, true);
+  view.setUint16(18, area.ringSize, true);
+  return payload;
+}
+
+/** The area of such a payload, padded or not. @throws VhostUserError BAD_SIZE, BAD_VALUE when its end overflows. */
+export function decodeInflightArea(payload: Uint8Array): InflightArea {
+  const view = viewOf(payload, INFLIGHT_BYTES, "inflight area");
+  const area = {
+    sizeBytes: view.getBigUint64(0, true),
+    mmapOffset: view.getBigUint64(8, true),
+    ringCount: view.getUint16(16, true),
+    ringSize: view.getUint16(18, true),
+  };
+  if (area.sizeBytes + area.mmapOffset > U64_END) throw new VhostUserError("BAD_VALUE", "inflight area overflows");
   return area;
 }

@@ -1,7 +1,8 @@
-import type { OwnedFd } from "@passt-ts/linux/owned-fd";
+import { closeFd, type OwnedFd } from "@passt-ts/linux/owned-fd";
 import { Errno } from "@passt-ts/linux/system-error";
 import { UnixMessages } from "@passt-ts/linux/unix-message";
 import { replyPayload } from "@passt-ts/vhost-user-proto/front-end";
+import type { FrontEndPort } from "@passt-ts/vhost-user-proto/front-end-session";
 import { decodeHeader, HEADER_BYTES, HeaderFlag } from "@passt-ts/vhost-user-proto/header";
 import { type Message, MessageReader, type Refusal } from "@passt-ts/vhost-user-proto/message-reader";
 import { decodeU64 } from "@passt-ts/vhost-user-proto/payload";
@@ -28,13 +29,15 @@ export function pumpUntil(pump: Pump, condition: () => boolean, what: string): v
 }
 
 /** The front-end's end of a vhost-user socket: sends requests, reads replies. */
-export class ControlSocket implements Disposable {
+export class ControlSocket implements FrontEndPort, Disposable {
   readonly socket: OwnedFd;
   readonly #pump: Pump;
   readonly #messages: UnixMessages = new UnixMessages();
   readonly #reader: MessageReader = new MessageReader(FRONT_END_REQUESTS, "replies");
   readonly #bytes: Uint8Array = new Uint8Array(4096);
   readonly #fds: Int32Array = new Int32Array(8);
+  /** Descriptors that came with replies and were not taken. */
+  readonly #received: number[] = [];
 
   constructor(socket: OwnedFd, pump: Pump) {
     this.socket = socket;
@@ -54,24 +57,34 @@ export class ControlSocket implements Disposable {
       const result = this.#messages.receive(this.socket.fd, this.#bytes, 0, wanted, this.#fds);
       if (result === -Errno.EAGAIN) return null;
       if (result <= 0) return "closed";
+      this.#received.push(...this.#fds.subarray(0, this.#messages.fdCount));
       const read = this.#reader.feed(this.#bytes.subarray(0, result));
       if (read !== null) return read;
     }
+  }
+
+  /** Waits for the next reply. @throws Error when there is none, or the connection is closed. */
+  receive(what = "a reply"): Message | Refusal {
+    let read: ReturnType<ControlSocket["poll"]> = null;
+    const arrived = (): boolean => {
+      read = this.poll();
+      return read !== null;
+    };
+    pumpUntil(this.#pump, arrived, what);
+    if (read === null || read === "closed") throw new Error(`closed instead of ${what}`);
+    return read;
+  }
+
+  takeFd(): number {
+    return this.#received.pop() ?? -1;
   }
 
   /** Sends a request and waits for its reply. @throws Error when there is none, or the connection is closed. */
   ask(request: Uint8Array, fds: readonly number[] = []): Uint8Array {
     this.send(request, fds);
     const number = decodeHeader(request.subarray(0, HEADER_BYTES)).request as FrontEndRequest;
-    let read: ReturnType<ControlSocket["poll"]> = null;
     const name = FRONT_END_REQUESTS.get(number)?.name ?? `request ${number}`;
-    const arrived = (): boolean => {
-      read = this.poll();
-      return read !== null;
-    };
-    pumpUntil(this.#pump, arrived, `a reply to ${name}`);
-    if (read === null || read === "closed") throw new Error(`closed instead of a reply to ${name}`);
-    return replyPayload(number, read);
+    return replyPayload(number, this.receive(`a reply to ${name}`));
   }
 
   /** Sends a request whose need_reply flag is set and returns what it is answered: 0n for success. */
@@ -86,6 +99,7 @@ export class ControlSocket implements Disposable {
   }
 
   close(): void {
+    for (const fd of this.#received.splice(0)) closeFd(fd);
     this.socket.close();
   }
 

@@ -1,17 +1,9 @@
 import { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { connectUnix } from "@passt-ts/linux/unix-socket";
-import { hasFeature, ProtocolFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
-import {
-  memoryTableRequest,
-  plainRequest,
-  u64Request,
-  vringAddressRequest,
-  vringFdRequest,
-  vringStateRequest,
-} from "@passt-ts/vhost-user-proto/front-end";
-import { decodeU64, decodeVringState } from "@passt-ts/vhost-user-proto/payload";
+import { featureBit, hasFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
+import { type FeatureWishes, FrontEndSession } from "@passt-ts/vhost-user-proto/front-end-session";
 import { ControlSocket, type Pump, pumpUntil, sleepPump } from "./control-socket.ts";
-import { GuestRam, type RamRegion } from "./guest-ram.ts";
+import { GuestRam, type RamRegion, type SparseFile } from "./guest-ram.ts";
 import { type ReceivedFrame, TestRing } from "./test-ring.ts";
 
 /** What a {@link TestFrontEnd} is made of; everything has a default. */
@@ -20,26 +12,24 @@ export interface TestFrontEndOptions {
   readonly memoryBytes?: number;
   /** Default: one region of all the memory. */
   readonly regions?: readonly RamRegion[];
+  /** A file that is longer than the memory used; default: none is. */
+  readonly sparseFile?: SparseFile;
   /** Descriptors of each ring. Default 256. */
   readonly queueSize?: number;
-  /** Where the two rings begin in the memory file; default 0 and 64 KiB. Buffers come behind 128 KiB. */
+  /** Where the two rings begin in the memory; default 0 and 64 KiB. */
   readonly ringOffsets?: readonly [rx: number, tx: number];
+  /** Where buffers begin. Default 128 KiB. */
+  readonly buffersAt?: number;
   /** Where the ring indexes begin. Default 0. */
   readonly startIndex?: number;
   /** The call descriptors are pipes, as those of User-Mode Linux. Default false: eventfds. */
   readonly callPipes?: boolean;
   /** Send no kick descriptors: the back-end is to poll. Default false. */
   readonly noKickFds?: boolean;
+  /** Send no call and error descriptors. Default false. */
+  readonly noCallFds?: boolean;
   /** Lets the back-end run when it is in this thread; default sleeps, for one in another process. */
   readonly pump?: Pump;
-}
-
-/** What to ask for; a feature that is not offered is never acknowledged. */
-export interface NegotiateOptions {
-  /** Virtio features wanted; default all. */
-  readonly features?: bigint;
-  /** Protocol features wanted; default all. */
-  readonly protocolFeatures?: bigint;
 }
 
 /** The bytes kept for rings at the beginning of the memory. */
@@ -55,14 +45,16 @@ export class TestFrontEnd implements Disposable {
   readonly tx: TestRing;
   readonly #pump: Pump;
   readonly #noKickFds: boolean;
+  readonly #noCallFds: boolean;
   #control: ControlSocket | null = null;
-  features = 0n;
-  protocolFeatures = 0n;
+  #session: FrontEndSession | null = null;
 
   constructor(options: TestFrontEndOptions = {}) {
-    this.ram = new GuestRam(options.memoryBytes ?? 16 * 1024 * 1024, RESERVED_BYTES, options.regions);
+    const { memoryBytes = 16 * 1024 * 1024, buffersAt = RESERVED_BYTES, regions, sparseFile } = options;
+    this.ram = new GuestRam(memoryBytes, buffersAt, regions, sparseFile);
     this.#pump = options.pump ?? sleepPump;
     this.#noKickFds = options.noKickFds ?? false;
+    this.#noCallFds = options.noCallFds ?? false;
     const [rx, tx] = options.ringOffsets ?? [0, RESERVED_BYTES / 2];
     const ring = (index: number, at: number) =>
       new TestRing(this.ram, {
@@ -79,6 +71,7 @@ export class TestFrontEnd implements Disposable {
   /** Connects to a socket path, or takes over a connected socket. @throws SystemError */
   connect(to: string | OwnedFd): this {
     this.#control = new ControlSocket(to instanceof OwnedFd ? to : connectUnix(to), this.#pump);
+    this.#session = new FrontEndSession(this.#control);
     return this;
   }
 
@@ -88,70 +81,67 @@ export class TestFrontEnd implements Disposable {
     return this.#control;
   }
 
-  get #acknowledges(): boolean {
-    return hasFeature(this.protocolFeatures, ProtocolFeature.REPLY_ACK);
+  /** The front-end's side of the protocol. @throws Error before {@link TestFrontEnd.connect}. */
+  get session(): FrontEndSession {
+    if (this.#session === null) throw new Error("not connected");
+    return this.#session;
+  }
+
+  get features(): bigint {
+    return this.#session?.features ?? 0n;
+  }
+
+  get protocolFeatures(): bigint {
+    return this.#session?.protocolFeatures ?? 0n;
   }
 
   /** Sends a request that has no reply of its own, and checks the acknowledgement when REPLY_ACK is negotiated. */
   request(build: (needReply: boolean) => Uint8Array, fds: readonly number[] = []): void {
-    if (!this.#acknowledges) {
-      this.control.send(build(false), fds);
-      return;
-    }
-    const answer = this.control.acknowledged(build(true), fds);
-    if (answer !== 0n) throw new Error(`refused with ${answer}`);
+    this.session.command(build, fds);
   }
 
-  /** Agrees on features, as far as `wanted` and what is offered have them in common. */
-  negotiate(wanted: NegotiateOptions = {}): void {
-    const offered = decodeU64(this.control.ask(plainRequest("GET_FEATURES")));
-    const features = offered & (wanted.features ?? ~0n);
-    if (hasFeature(offered, VirtioFeature.PROTOCOL_FEATURES)) {
-      const protocol = decodeU64(this.control.ask(plainRequest("GET_PROTOCOL_FEATURES")));
-      this.protocolFeatures = protocol & (wanted.protocolFeatures ?? ~0n);
-      this.request((need) => u64Request("SET_PROTOCOL_FEATURES", this.protocolFeatures, need));
-    }
-    this.request((need) => plainRequest("SET_OWNER", need));
-    this.features = features;
-    this.request((need) => u64Request("SET_FEATURES", features, need));
+  /**
+   * Agrees on features, as far as `wanted` and what is offered have them in common. Without a wish those are left out
+   * that need more than their bit: VHOST_LOG_ALL, which needs a log.
+   */
+  negotiate(wanted: FeatureWishes = {}): void {
+    this.session.negotiate({ features: ~featureBit(VirtioFeature.VHOST_LOG_ALL), ...wanted });
   }
 
   /** Sends the memory table. */
   shareMemory(): void {
     const { table } = this.ram;
-    this.request(
-      (need) => memoryTableRequest(table, need),
+    this.session.setMemory(
+      table,
       table.map(() => this.ram.file.fd),
     );
   }
 
   /** Sets one ring up and starts it: size, base, addresses, call, kick, enable. */
-  startRing(ring: TestRing, base: number = ring.startIndex): void {
-    const { index } = ring;
+  startRing(ring: TestRing, base?: number): void {
     ring.negotiated(this.features);
-    this.request((need) => vringStateRequest("SET_VRING_NUM", { index, value: ring.size }, need));
-    this.request((need) => vringStateRequest("SET_VRING_BASE", { index, value: base }, need));
-    this.request((need) => vringAddressRequest(ring.address, need));
-    this.request((need) => vringFdRequest("SET_VRING_CALL", { index, hasFd: true }, need), [ring.callFd]);
-    this.request((need) => vringFdRequest("SET_VRING_ERR", { index, hasFd: true }, need), [ring.errorFd]);
-    const hasFd = !this.#noKickFds;
-    this.request((need) => vringFdRequest("SET_VRING_KICK", { index, hasFd }, need), hasFd ? [ring.kickFd] : []);
-    if (hasFeature(this.features, VirtioFeature.PROTOCOL_FEATURES)) this.enableRing(ring, true);
+    this.resumeRing(ring, base ?? ring.startBase);
+  }
+
+  /** The same for a ring whose driver goes on. */
+  resumeRing(ring: TestRing, base: number): void {
+    const { size, address } = ring;
+    const callFd = this.#noCallFds ? -1 : ring.callFd;
+    const errorFd = this.#noCallFds ? -1 : ring.errorFd;
+    this.session.startRing({ size, base, address, callFd, errorFd, kickFd: this.#noKickFds ? -1 : ring.kickFd });
   }
 
   enableRing(ring: TestRing, enabled: boolean): void {
-    const state = { index: ring.index, value: enabled ? 1 : 0 };
-    this.request((need) => vringStateRequest("SET_VRING_ENABLE", state, need));
+    this.session.enableRing(ring.index, enabled);
   }
 
   /** Stops a ring; returns the next available index. */
   stopRing(ring: TestRing): number {
-    const payload = this.control.ask(vringStateRequest("GET_VRING_BASE", { index: ring.index, value: 0 }));
-    return decodeVringState(payload).value;
+    return this.session.stopRing(ring.index);
   }
 
   /** Negotiation, memory and both rings: after it frames flow. */
-  boot(wanted: NegotiateOptions = {}): this {
+  boot(wanted: FeatureWishes = {}): this {
     this.negotiate(wanted);
     this.shareMemory();
     this.startRing(this.rx);
@@ -164,7 +154,7 @@ export class TestFrontEnd implements Disposable {
 
   /** Waits until the back-end has carried out everything sent so far: it answers in order. */
   settle(): void {
-    this.control.ask(plainRequest("GET_FEATURES"));
+    this.session.settle();
   }
 
   /**
@@ -218,6 +208,7 @@ export class TestFrontEnd implements Disposable {
   disconnect(): void {
     this.#control?.close();
     this.#control = null;
+    this.#session = null;
   }
 
   [Symbol.dispose](): void {

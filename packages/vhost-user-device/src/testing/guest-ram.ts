@@ -14,22 +14,35 @@ export interface RamRegion {
 /** What memory holds that nobody wrote. */
 export const POISON: 0xa5 = 0xa5;
 
-/** The memory of a pretended guest: one memory file, mapped here, cut into regions; addresses are file offsets. */
+/** A memory file larger than what is mapped of it here: `mappedAt` is where that begins. */
+export interface SparseFile {
+  readonly sizeBytes: number;
+  /** A multiple of the page size. */
+  readonly mappedAt: number;
+}
+
+/**
+ * The memory of a pretended guest: one memory file, mapped here, cut into regions. Offsets are those of what is mapped:
+ * file offsets, unless the file is sparse.
+ */
 export class GuestRam implements Disposable {
   readonly file: OwnedFd;
   readonly bytes: Uint8Array;
   readonly regions: readonly RamRegion[];
   readonly #mapping: MappedMemory;
+  readonly #mappedAt: number;
   readonly #free: Map<number, number[]> = new Map();
   #end: number;
 
   /**
    * @param regions default: one, at guest address 1 GiB.
    * @param reservedBytes bytes at the beginning that are not given out: rings.
+   * @param file default: as long as what is mapped.
    */
-  constructor(sizeBytes: number, reservedBytes: number, regions?: readonly RamRegion[]) {
-    this.file = createMemoryFile("guest-ram", sizeBytes);
-    this.#mapping = mapFile({ fd: this.file.fd, offset: 0, lengthBytes: sizeBytes });
+  constructor(sizeBytes: number, reservedBytes: number, regions?: readonly RamRegion[], file?: SparseFile) {
+    this.#mappedAt = file?.mappedAt ?? 0;
+    this.file = createMemoryFile("guest-ram", file?.sizeBytes ?? sizeBytes);
+    this.#mapping = mapFile({ fd: this.file.fd, offset: this.#mappedAt, lengthBytes: sizeBytes });
     this.bytes = this.#mapping.bytes(0, sizeBytes);
     this.regions = regions ?? [{ guestAddress: 0x4000_0000, userAddress: 0x7f12_3400_0000, fileOffset: 0, sizeBytes }];
     this.#end = reservedBytes;
@@ -45,14 +58,14 @@ export class GuestRam implements Disposable {
     }));
   }
 
-  guestAddress(fileOffset: number): number {
-    const region = this.#regionAt(fileOffset);
-    return region.guestAddress + fileOffset - region.fileOffset;
+  guestAddress(offset: number): number {
+    const region = this.#regionAt(this.#mappedAt + offset);
+    return region.guestAddress + this.#mappedAt + offset - region.fileOffset;
   }
 
-  userAddress(fileOffset: number): bigint {
-    const region = this.#regionAt(fileOffset);
-    return BigInt(region.userAddress + fileOffset - region.fileOffset);
+  userAddress(offset: number): bigint {
+    const region = this.#regionAt(this.#mappedAt + offset);
+    return BigInt(region.userAddress + this.#mappedAt + offset - region.fileOffset);
   }
 
   #regionAt(fileOffset: number): RamRegion {

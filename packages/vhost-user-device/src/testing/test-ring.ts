@@ -4,7 +4,8 @@ import type { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { hasFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
 import type { VringAddress } from "@passt-ts/vhost-user-proto/payload";
 import { DescriptorChain } from "@passt-ts/virtio-ring/descriptor-chain";
-import { SplitDriverQueue } from "@passt-ts/virtio-ring/split-driver-queue";
+import type { DriverQueue } from "@passt-ts/virtio-ring/driver-queue";
+import { packedFormat, type RingFormat, type RingParts, splitFormat } from "@passt-ts/virtio-ring/ring-format";
 import {
   availableRingBytes,
   descriptorTableBytes,
@@ -12,6 +13,7 @@ import {
   splitRing,
   usedRingBytes,
 } from "@passt-ts/virtio-ring/split-ring";
+import { makeDriverQueue } from "@passt-ts/virtio-ring/testing/queues";
 import { type GuestRam, POISON } from "./guest-ram.ts";
 
 /** What a {@link TestRing} is made of. */
@@ -53,9 +55,13 @@ export class TestRing {
   readonly index: number;
   readonly size: number;
   readonly startIndex: number;
+  /** The memory as that of a split ring. */
   readonly ring: SplitRing;
-  readonly address: VringAddress;
-  queue: SplitDriverQueue;
+  /** Where the front-end says that the ring is; a test may want it logged. */
+  address: VringAddress;
+  format: RingFormat = splitFormat;
+  queue: DriverQueue;
+  readonly #parts: RingParts;
   #headerLength: 10 | 12 = 12;
   readonly #ram: GuestRam;
   readonly #kick: OwnedFd = createEventFd();
@@ -76,12 +82,12 @@ export class TestRing {
     const available = at + descriptorTableBytes(size);
     const used = (available + availableRingBytes(size) + 3) & ~3;
     const { bytes } = ram;
-    this.ring = splitRing(
-      size,
-      bytes.subarray(at, at + descriptorTableBytes(size)),
-      bytes.subarray(available, available + availableRingBytes(size)),
-      bytes.subarray(used, used + usedRingBytes(size)),
-    );
+    this.#parts = {
+      descriptors: bytes.subarray(at, at + descriptorTableBytes(size)),
+      driver: bytes.subarray(available, available + availableRingBytes(size)),
+      device: bytes.subarray(used, used + usedRingBytes(size)),
+    };
+    this.ring = splitRing(size, this.#parts.descriptors, this.#parts.driver, this.#parts.device);
     this.address = {
       index,
       flags: 0,
@@ -96,9 +102,21 @@ export class TestRing {
     this.queue = this.#newQueue(0n, startIndex);
   }
 
-  #newQueue(features: bigint, startIndex: number): SplitDriverQueue {
-    const eventIndex = hasFeature(features, VirtioFeature.EVENT_IDX);
-    return new SplitDriverQueue({ ring: this.ring, eventIndex, indirectTables: null, startIndex });
+  #newQueue(features: bigint, startIndex: number): DriverQueue {
+    const { descriptors, driver, device } = this.#parts;
+    for (const part of [descriptors, driver, device]) part.fill(0);
+    this.format = hasFeature(features, VirtioFeature.RING_PACKED) ? packedFormat : splitFormat;
+    return makeDriverQueue(this.format, this.size, this.#parts, {
+      eventIndex: hasFeature(features, VirtioFeature.EVENT_IDX),
+      inOrder: hasFeature(features, VirtioFeature.IN_ORDER),
+      indirectTables: null,
+      startIndex: this.format === packedFormat ? packedFormat.newRingBase : startIndex,
+    });
+  }
+
+  /** The base of the ring before anything was in it. */
+  get startBase(): number {
+    return this.format === packedFormat ? packedFormat.newRingBase : this.startIndex;
   }
 
   /** Begins anew, for features that were agreed on; buffers given before are forgotten, as by a new driver. */
