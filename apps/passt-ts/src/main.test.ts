@@ -30,7 +30,7 @@ describe("options that end the program at once", () => {
     [["-f", "-F", "77"], "descriptor 77"],
     [["-F", "999999"], "descriptor 999999"],
     [["-f", "-F", "x"], "-F"],
-    [["-f", "-s", "/nonexistent/socket"], "/nonexistent/socket"],
+    [["-f", "-s", "/proc/nonexistent/socket"], "/proc/nonexistent/socket"],
   ])("%p: one line on standard error that names it, exit code 1", (args, named) => {
     const { exitCode, stdout, stderr } = runToEnd(args);
     expect([exitCode, stdout]).toEqual([1, ""]);
@@ -42,8 +42,8 @@ describe("options that end the program at once", () => {
     const folder = sharedFolder();
     const socket = join(folder, "socket");
     for (const args of [
-      ["-P", "/nonexistent/pid"],
-      ["-p", "/nonexistent/capture"],
+      ["-P", "/proc/nonexistent/pid"],
+      ["-p", "/proc/nonexistent/capture"],
       ["-t", "192.0.2.77/22"],
     ]) {
       const { exitCode, stderr } = runToEnd(["-f", "-s", socket, ...args]);
@@ -115,8 +115,8 @@ describe("the daemon", () => {
     process.kill(daemon.pid, "SIGKILL");
     await daemon.ended();
     expect(existsSync(daemon.socketPath)).toBe(true);
-    const again = runToEnd(["-f", "-s", daemon.socketPath, "-p", "/nonexistent/capture"]);
-    expect(again.stderr).toContain("/nonexistent/capture");
+    const again = runToEnd(["-f", "-s", daemon.socketPath, "-p", "/proc/nonexistent/capture"]);
+    expect(again.stderr).toContain("/proc/nonexistent/capture");
     expect(existsSync(daemon.socketPath)).toBe(false);
   });
 
@@ -190,7 +190,7 @@ describe("in the background", () => {
   });
 
   test("an error in the one that stays is the exit code and the one line of the first", () => {
-    const { exitCode, stderr } = runToEnd(["-s", "/nonexistent/socket"]);
+    const { exitCode, stderr } = runToEnd(["-s", "/proc/nonexistent/socket"]);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/^-s: [^\n]+\n$/);
   });

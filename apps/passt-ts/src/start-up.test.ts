@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { bindSocket, localAddress, openSocket } from "@passt-ts/linux/inet-socket";
 import { closeFd, type OwnedFd } from "@passt-ts/linux/owned-fd";
 import { SocketAddress } from "@passt-ts/linux/socket-address";
@@ -17,6 +17,7 @@ import { Daemon, MAIN, runToEnd, sharedFolder } from "./testing/daemon.ts";
 const STARTER = readStarter();
 const isRoot: boolean = STARTER.uid === 0 && STARTER.inFirstUserNamespace;
 /** Runs a command where mounts are its own. */
+const WORKSPACE: string = resolve(import.meta.dir, "../../..");
 const OWN_MOUNTS: readonly string[] = ["unshare", isRoot ? "-m" : "-Urm"];
 
 let folder = "";
@@ -57,7 +58,7 @@ test.each([
   [["-c", "/tmp/x"], "-c"],
   [["--repair-path", "/tmp/x"], "--repair-path"],
   [["--log-size", "100"], "--log-size"],
-  [["-l", "/nonexistent/log"], "--log-file: cannot write /nonexistent/log"],
+  [["-l", "/proc/nonexistent/log"], "--log-file: cannot write /proc/nonexistent/log"],
   [["--runas", "no such user"], "--runas"],
   [["--outbound-if4", "nonesuch0"], "--outbound-if4"],
   [["-i", "nonesuch0"], "--interface"],
@@ -109,7 +110,12 @@ describe("in the background", () => {
   });
 
   test("without a path the first free one of /tmp is taken", async () => {
-    const script = `mount -t tmpfs tmpfs /tmp && mkdir -m 777 /tmp/own && "$0" "$@" -P /tmp/own/pid &&
+    // What runs may itself lie below /tmp: it stays where it is.
+    const kept = [WORKSPACE, dirname(process.execPath)].filter((path) => path.startsWith("/tmp/"));
+    const keep = kept.map((path, i) => `mkdir /mnt/${i} && mount --bind "${path}" /mnt/${i} && `).join("");
+    const putBack = kept.map((path, i) => `mkdir -p "${path}" && mount --bind /mnt/${i} "${path}" && `).join("");
+    const script = `mount -t tmpfs tmpfs /mnt && ${keep} mount -t tmpfs tmpfs /tmp && ${putBack} mkdir -m 777 /tmp/own &&
+      "$0" "$@" -P /tmp/own/pid &&
       { "$0" "$@" -f -P /tmp/own/pid2 & }; while ! [ -s /tmp/own/pid2 ]; do sleep 0.05; done
       stat -c %F:%n /tmp/*.socket; kill $(cat /tmp/own/pid /tmp/own/pid2)`;
     const run = Bun.spawnSync([...OWN_MOUNTS, "sh", "-c", script, process.execPath, MAIN, "-q"], {
@@ -182,7 +188,7 @@ describe("the log", () => {
 
   test("a file: why it could not start is in it as well", () => {
     const path = join(folder, "log");
-    const { exitCode, stderr } = runToEnd(["-f", "-s", "/nonexistent/socket", "-l", path]);
+    const { exitCode, stderr } = runToEnd(["-f", "-s", "/proc/nonexistent/socket", "-l", path]);
     expect([exitCode, stderr.split("\n").length]).toEqual([1, 2]);
     expect(readFileSync(path, "utf8")).toContain(`ERROR:   ${stderr}`);
   });
