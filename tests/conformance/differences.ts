@@ -1,0 +1,26 @@
+// Every difference between the reference's record and our answers, and why it is there. The test fails for a difference that is
+// not listed, and for a line of the list that is not needed any more.
+
+import type { Difference } from "./difference.ts";
+import { clock } from "./differences/clock.ts";
+import { arp, dhcp } from "./differences/dhcp.ts";
+import { dhcpv6, searchLists } from "./differences/dhcpv6.ts";
+import { everywhere } from "./differences/everywhere.ts";
+import { ndp } from "./differences/ndp.ts";
+import { moreTcp, tcp } from "./differences/tcp.ts";
+import { longQuotes, quotes, udp } from "./differences/udp.ts";
+
+export const differences: readonly Difference[] = [
+  ...everywhere,
+  ...tcp,
+  ...moreTcp,
+  ...dhcp,
+  ...arp,
+  ...dhcpv6,
+  ...searchLists,
+  ...ndp,
+  ...quotes,
+  ...longQuotes,
+  ...udp,
+  ...clock,
+];
