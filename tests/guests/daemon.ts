@@ -35,10 +35,9 @@ export interface DaemonCounters {
   readonly flowsLeft: number;
 }
 
-/** The number behind `name=` in one group of a statistics line, such as "tcp flows=0 connects=3"; zeros are left out there. */
+/** The number behind `name=` in one group of a statistics line, such as "tcp flows=1 connects=3"; zeros are left out there. */
 function statistic(line: string, group: string, name: string): number {
-  const counts = line.split("; ").find((text) => text.split(" ")[0] === group);
-  if (counts === undefined) throw new Error(`the statistics have no group ${group}: ${line}`);
+  const counts = line.split("; ").find((text) => text.split(" ")[0] === group) ?? "";
   return Number(new RegExp(`\\b${name}=(\\d+)`).exec(counts)?.[1] ?? 0);
 }
 
@@ -88,7 +87,7 @@ export class Daemon {
 
   /** What the log's last line of statistics says; the daemon writes one with -d when a guest goes and when it ends. */
   counters(): DaemonCounters {
-    const line = [...this.log.matchAll(/^statistics: (.*)$/gm)].at(-1)?.[1];
+    const line = [...this.log.matchAll(/^(?:[\d.]+: )?statistics: (.*)$/gm)].at(-1)?.[1];
     if (line === undefined) throw new Error(`no statistics in the daemon's log:\n${this.log.slice(-4000)}`);
     return {
       framesFromGuest: statistic(line, "net", "txFrames"),

@@ -17,11 +17,20 @@ export class BackEndChannel {
   readonly #messages: UnixMessages = new UnixMessages();
   readonly #usable: boolean;
 
-  /** Takes over the descriptor; one that is no socket (User-Mode Linux gives a pipe) is only kept. */
+  /**
+   * Takes over the descriptor; one that is no socket (User-Mode Linux gives a pipe) is only kept.
+   *
+   * @throws SystemError when it cannot be used at all; it is closed then.
+   */
   constructor(fd: OwnedFd) {
     this.#fd = fd;
-    this.#usable = isSocket(fileStatus(fd.fd));
-    if (this.#usable) setNonBlocking(fd.fd);
+    try {
+      this.#usable = isSocket(fileStatus(fd.fd));
+      if (this.#usable) setNonBlocking(fd.fd);
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
   }
 
   /** Says that the driver of a ring is to look at it. False when it has to be said again, as the socket is full. */

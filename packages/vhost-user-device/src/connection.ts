@@ -12,7 +12,7 @@ import { type Message, MessageReader, type Refusal } from "@passt-ts/vhost-user-
 import { acceptedPayload, refusedPayload, replyForm } from "@passt-ts/vhost-user-proto/reply";
 import { FRONT_END_REQUESTS, PAYLOAD_BYTES_MAX } from "@passt-ts/vhost-user-proto/requests";
 import { DeviceCounter } from "./device-counter.ts";
-import type { Log } from "./log.ts";
+import type { Log, LogLevel } from "./log.ts";
 import { ReceivedFds } from "./received-fds.ts";
 import type { OwnReply } from "./request-handlers.ts";
 
@@ -28,8 +28,8 @@ export interface MessageTarget {
   handle(message: Message, fds: ReceivedFds): OwnReply | null;
   /** The protocol features that are negotiated now; they decide on what is answered. */
   readonly protocolFeatures: bigint;
-  /** The connection is closed; `why` is fit for a log. */
-  disconnected(why: string): void;
+  /** The connection is closed; `why` is fit for a log, as a warning when the peer was refused. */
+  disconnected(why: string, level: LogLevel): void;
 }
 
 /** What a connection works with. */
@@ -77,7 +77,7 @@ export class Connection implements EventHandler {
   }
 
   /** Closes the socket and tells the target; later calls do nothing. */
-  close(why: string): void {
+  close(why: string, level: LogLevel = "info"): void {
     if (!this.isOpen) return;
     this.#context.loop.remove(this.#registration);
     this.#registration = -1;
@@ -85,7 +85,7 @@ export class Connection implements EventHandler {
     this.#socket.close();
     const unlogged = this.#refusals - REFUSALS_LOGGED;
     if (unlogged > 0) this.#context.log("warning", `${unlogged} more messages were refused`);
-    this.#target.disconnected(why);
+    this.#target.disconnected(why, level);
   }
 
   /** Reads once, never across a message. False when nothing more waits. */
@@ -136,11 +136,12 @@ export class Connection implements EventHandler {
     this.#context.counters[DeviceCounter.messagesRefused]++;
     const why = error instanceof Error ? error.message : String(error);
     if (error instanceof VhostUserError && error.action() === "disconnect") {
-      this.close(why);
+      this.close(why, "warning");
       return;
     }
     if (++this.#refusals <= REFUSALS_LOGGED) {
-      this.#context.log("warning", `refused ${row?.name ?? `request ${request}`}: ${why}`);
+      const name = row?.name ?? `request ${request}`;
+      this.#context.log("warning", `refused ${why.startsWith(`${name}: `) ? why : `${name}: ${why}`}`);
     }
     const form = replyForm(row, needReply, this.#target.protocolFeatures);
     if (form !== "none") this.#send(request, refusedPayload(row, form));

@@ -149,6 +149,77 @@ describe("frames", () => {
     expect(rig.backend.sent).toHaveLength(2);
   });
 
+  for (const eventIndex of [false, true]) {
+    const offer = eventIndex ? featureMask(VirtioFeature.EVENT_IDX) : 0n;
+
+    test(`an owner that polls gets what is sent without kicks (event index: ${eventIndex}), and kicks when it asks again`, () => {
+      using rig = new DeviceRig({ features: { offer } });
+      using guest = rig.frontEnd().boot();
+      guest.send(testFrame(60));
+      guest.sent();
+      expect(rig.device.look()).toBe(false);
+      rig.device.leavesKicksSuppressed = true;
+      guest.send(testFrame(60));
+      guest.sent();
+      for (let i = 1; i <= 3; i++) {
+        expect(rig.device.look()).toBe(false);
+        guest.tx.send(testFrame(60, i), []);
+        expect(guest.tx.kick()).toBe(false);
+        expect(rig.device.look()).toBe(true);
+        rig.device.turn(rig.nowMs);
+        expect(rig.backend.sent).toHaveLength(2 + i);
+        guest.tx.reapSent();
+      }
+      rig.device.leavesKicksSuppressed = false;
+      expect(rig.device.allowKicks()).toBe(false);
+      guest.tx.send(testFrame(60), []);
+      expect(guest.tx.kick()).toBe(true);
+      guest.sent();
+      expect(rig.backend.sent).toHaveLength(6);
+    });
+  }
+
+  test("what came while kicks were suppressed is seen when they are asked for, and a turn takes it", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    rig.device.leavesKicksSuppressed = true;
+    guest.send(testFrame(60));
+    guest.sent();
+    guest.tx.send(testFrame(60), []);
+    expect(guest.tx.kick()).toBe(false);
+    expect(rig.device.allowKicks()).toBe(true);
+    rig.device.turn(rig.nowMs);
+    expect(rig.backend.sent).toHaveLength(2);
+  });
+
+  test("a ring whose memory is replaced while its kicks are suppressed kicks again", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    rig.device.leavesKicksSuppressed = true;
+    guest.send(testFrame(60));
+    guest.sent();
+    rig.device.leavesKicksSuppressed = false;
+    guest.shareMemory();
+    guest.tx.send(testFrame(60), []);
+    expect(guest.tx.kick()).toBe(true);
+    guest.sent();
+    expect(rig.backend.sent).toHaveLength(2);
+  });
+
+  test("a back-end that is full is no reason to look again", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    rig.device.leavesKicksSuppressed = true;
+    guest.send(testFrame(60));
+    guest.sent();
+    Object.defineProperty(rig.backend, "full", { value: true });
+    guest.tx.send(testFrame(60), []);
+    guest.tx.kick();
+    expect(rig.device.look()).toBe(true);
+    expect(rig.device.turn(rig.nowMs)).toBe(false);
+    expect([rig.device.look(), rig.device.allowKicks()]).toEqual([false, false]);
+  });
+
   test("without receive buffers a frame waits, and the kick for new ones delivers it", () => {
     using rig = new DeviceRig();
     using guest = rig.frontEnd().boot();

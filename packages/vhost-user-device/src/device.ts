@@ -10,7 +10,7 @@ import { type NetConfig, NetConfigSpace } from "./config-space.ts";
 import { Connection, type MessageTarget } from "./connection.ts";
 import { DEVICE_COUNTERS, DeviceCounter } from "./device-counter.ts";
 import { type FeatureOptions, offeredFeatures, offeredProtocolFeatures } from "./features.ts";
-import type { Log } from "./log.ts";
+import type { Log, LogLevel } from "./log.ts";
 import { QueuePair } from "./queue-pair.ts";
 import { handleRequest } from "./request-handlers.ts";
 import { Session, type SessionContext } from "./session.ts";
@@ -107,7 +107,7 @@ export class VhostUserDevice {
       get protocolFeatures() {
         return session().protocolFeatures;
       },
-      disconnected: (why) => this.#disconnected(why),
+      disconnected: (why, level) => this.#disconnected(why, level),
     };
     backend.attach(this.#pair.rx);
   }
@@ -206,6 +206,28 @@ export class VhostUserDevice {
     return Math.min(this.#context.backend.deadlineMs, this.#pollAtMs, this.#listener?.deadlineMs ?? Infinity);
   }
 
+  /**
+   * Busy polling: while this is true a {@link VhostUserDevice.turn} leaves the guest's kicks suppressed. The owner then
+   * calls {@link VhostUserDevice.look} again and again, and {@link VhostUserDevice.allowKicks} before it waits.
+   */
+  get leavesKicksSuppressed(): boolean {
+    return this.#pair.leavesKicksSuppressed;
+  }
+
+  set leavesKicksSuppressed(suppressed: boolean) {
+    this.#pair.leavesKicksSuppressed = suppressed;
+  }
+
+  /** Says whether the guest sent something since its kicks were left suppressed: a turn is due then. */
+  look(): boolean {
+    return this.#pair.look();
+  }
+
+  /** Asks for kicks again that were left suppressed. True when a turn is due first: for what is there no kick comes. */
+  allowKicks(): boolean {
+    return this.#pair.allowKicks();
+  }
+
   #countKicks(session: Session): void {
     const { served } = session.rings;
     for (let i = 0; i < served.length; i++) {
@@ -215,12 +237,12 @@ export class VhostUserDevice {
     }
   }
 
-  #disconnected(why: string): void {
+  #disconnected(why: string, level: LogLevel): void {
     this.#session?.close();
     this.#session = null;
     this.#connection = null;
     this.#resetPending = true;
-    this.#context.log("info", `front-end disconnected: ${why}`);
+    this.#context.log(level, `front-end disconnected: ${why}`);
     this.#onDisconnect();
   }
 

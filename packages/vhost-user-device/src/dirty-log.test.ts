@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { createEventFd } from "@passt-ts/linux/eventfd";
+import { createEventFd, createPipe, EventSignal } from "@passt-ts/linux/eventfd";
+import { setNonBlocking } from "@passt-ts/linux/file-status";
 import { mapFile } from "@passt-ts/linux/mapped-memory";
 import { createMemoryFile } from "@passt-ts/linux/memory-file";
 import { featureBit, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
@@ -176,6 +177,24 @@ describe("a dirty log", () => {
     guest.send(testFrame(60));
     guest.receiveMany(1);
     expect(log.take()).toEqual([]);
+  });
+
+  test("a log fd that would hold its writer does not hold the device", () => {
+    using rig = new DeviceRig({ echo: true });
+    using guest = rig.frontEnd().boot();
+    using log = new LogFile();
+    const [reader, writer] = createPipe();
+    const signal = new EventSignal();
+    for (let i = 0; i < 9000; i++) signal.notify(writer.fd);
+    setNonBlocking(writer.fd, false);
+    guest.offerBuffers(8);
+    beginLogging(guest, log);
+    guest.session.setLogFd(writer.fd);
+    for (let i = 0; i < 3; i++) {
+      guest.send(testFrame(100, i));
+      guest.receiveMany(1);
+    }
+    for (const end of [reader, writer]) end.close();
   });
 
   test("a ring that is to be logged waits for its log, and goes on when it comes", () => {

@@ -10,7 +10,7 @@ import { BACK_END_REQUESTS, FrontEndRequest } from "@passt-ts/vhost-user-proto/r
 import { DeviceRig, testFrame } from "./testing/device-rig.ts";
 import type { TestFrontEnd } from "./testing/front-end.ts";
 
-const { RING_PACKED, IN_ORDER, EVENT_IDX, VERSION_1, MRG_RXBUF, PROTOCOL_FEATURES } = VirtioFeature;
+const { INDIRECT_DESC, RING_PACKED, IN_ORDER, EVENT_IDX, VERSION_1, MRG_RXBUF, PROTOCOL_FEATURES } = VirtioFeature;
 const INBAND = featureBit(ProtocolFeature.INBAND_NOTIFICATIONS);
 
 function echoes(guest: TestFrontEnd, length: number, seed = 0): void {
@@ -19,15 +19,23 @@ function echoes(guest: TestFrontEnd, length: number, seed = 0): void {
 }
 
 describe("kinds of rings and drivers", () => {
-  const offer = featureMask(RING_PACKED, IN_ORDER, EVENT_IDX);
-  const choices: readonly (readonly number[])[] = [[RING_PACKED], [IN_ORDER], [EVENT_IDX], [VERSION_1], [MRG_RXBUF]];
+  const offer = featureMask(RING_PACKED, IN_ORDER, EVENT_IDX, INDIRECT_DESC);
+  const choices: readonly (readonly number[])[] = [
+    [RING_PACKED],
+    [INDIRECT_DESC],
+    [IN_ORDER],
+    [EVENT_IDX],
+    [VERSION_1],
+    [MRG_RXBUF],
+  ];
   for (let choice = 0; choice < 1 << choices.length; choice++) {
     const bits = choices.flatMap((each, i) => ((choice & (1 << i)) !== 0 ? each : []));
     const names = bits.map((bit) => Object.entries(VirtioFeature).find(([, value]) => value === bit)?.[0]);
     const length = bits.includes(VERSION_1) || bits.includes(MRG_RXBUF) ? 12 : 10;
     test(`${names.join(" ") || "nothing"}: frames both ways behind a header of ${length} bytes, stopped and resumed`, () => {
       using rig = new DeviceRig({ echo: true, features: { offer } });
-      using guest = rig.frontEnd({ queueSize: 64 }).boot({ features: featureMask(PROTOCOL_FEATURES, ...bits) });
+      using guest = rig.frontEnd({ queueSize: 64, indirectDescriptors: 8 });
+      guest.boot({ features: featureMask(PROTOCOL_FEATURES, ...bits) });
       expect(rig.backend.headerLength).toBe(length);
       guest.offerBuffers(15, [length, 40, 100, 2000]);
       for (let i = 0; i < 150; i++) {
@@ -237,6 +245,22 @@ describe("other requests", () => {
     echoes(guest, 200, 1);
     // The driver is a new one.
     expect(rig.backend.resets).toBe(1);
+  });
+
+  test("a device status of 0 stops the rings, which still say where they were (QEMU asks in that order)", () => {
+    using rig = new DeviceRig({ echo: true });
+    using guest = rig.frontEnd().boot();
+    guest.offerBuffers(8);
+    for (let i = 0; i < 5; i++) echoes(guest, 100, i);
+    guest.sent();
+    guest.session.setStatus(0);
+    expect(rig.device.state.rings).toMatchObject([{ started: false }, { started: false }]);
+    const bases = [guest.stopRing(guest.rx), guest.stopRing(guest.tx)] as const;
+    expect(bases).toEqual([5, 5]);
+    guest.resumeRing(guest.rx, bases[0]);
+    guest.resumeRing(guest.tx, bases[1]);
+    echoes(guest, 200);
+    expect(rig.backend.resets).toBe(0);
   });
 
   test("the device status says that a broken ring needs a reset, until it got one", () => {

@@ -8,6 +8,7 @@ import { FrameBatch } from "@passt-ts/net-backend/frame-batch";
 import { NET_COUNTERS } from "@passt-ts/virtio-net/net-counter";
 import { RxQueue } from "@passt-ts/virtio-net/rx-queue";
 import { TxQueue } from "@passt-ts/virtio-net/tx-queue";
+import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
 import { DeviceCounter } from "./device-counter.ts";
 import type { Negotiated } from "./features.ts";
 import type { Vring } from "./vring.ts";
@@ -36,6 +37,10 @@ export class QueuePair {
   readonly netCounters: Float64Array = new Float64Array(NET_COUNTERS);
   readonly #frames: FrameBatch;
   readonly #counters: Float64Array;
+  /** The owner polls: {@link QueuePair.transmit} leaves kicks suppressed, until {@link QueuePair.allowKicks}. */
+  leavesKicksSuppressed = false;
+  /** The queue that was left so. */
+  #suppressed: DeviceQueue | null = null;
   #rxRing: Vring | null = null;
   #txRing: Vring | null = null;
 
@@ -49,6 +54,8 @@ export class QueuePair {
   /** Points the queues at what the rings hold now; to be called when a ring starts, stops, or is switched. */
   bind(rxRing: Vring | null, txRing: Vring | null, negotiated: Negotiated): void {
     const { headerLength, mergeable, capabilities } = negotiated;
+    // The next queue over this ring knows nothing of it. The old one's memory is still mapped.
+    this.allowKicks();
     this.#rxRing = rxRing;
     this.#txRing = txRing;
     // A disabled receive ring gets no frames; a disabled transmit ring is emptied without effect.
@@ -69,6 +76,7 @@ export class QueuePair {
     if (ring === null || queue === null || !(ring.kicked || ring.polled)) return false;
     ring.kicked = false;
     queue.suppressKicks();
+    this.#suppressed = null;
     for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
       // The turn in which the back-end can take more wants the next one; what was not taken stays in the ring.
       if (ring.enabled && backend.full === true) {
@@ -89,8 +97,29 @@ export class QueuePair {
 
   /** Lets the driver kick again, unless more came in the meantime; so no chain is ever waited for in vain. */
   #sleep(ring: Vring): boolean {
-    if (ring.polled || ring.queue === null || !ring.queue.allowKicks()) return false;
+    if (ring.polled || ring.queue === null) return false;
+    if (this.leavesKicksSuppressed) {
+      this.#suppressed = ring.queue;
+      return this.look();
+    }
+    if (!ring.queue.allowKicks()) return false;
     ring.kicked = true;
+    return true;
+  }
+
+  /** Looks whether a ring whose kicks were left suppressed has more for {@link QueuePair.transmit}. */
+  look(): boolean {
+    if (this.#suppressed === null || this.#suppressed.pending() === 0 || this.#txRing === null) return false;
+    this.#txRing.kicked = true;
+    return true;
+  }
+
+  /** Lets a driver kick again whose kicks were left suppressed; true when it has sent more in the meantime. */
+  allowKicks(): boolean {
+    const queue = this.#suppressed;
+    this.#suppressed = null;
+    if (queue === null || !queue.allowKicks() || this.#txRing === null) return false;
+    this.#txRing.kicked = true;
     return true;
   }
 

@@ -220,19 +220,15 @@ export class RingBank {
     this.#bind();
   }
 
-  /** Stops all rings; they begin anew unless they are told where to go on. */
-  resetAll(): void {
-    // Whether the next driver is another one shows when it starts: at the beginning, or where this one stood.
-    for (const ring of this.#rings) {
-      ring.stop();
-      ring.setBase(null);
-    }
+  /** Stops all rings. They know where they were: QEMU resets the device status first and then asks for that. */
+  stopAll(): void {
+    for (const ring of this.#rings) ring.stop();
     this.#bind();
   }
 
-  /** Forgets sizes and addresses as well, and closes the kick fds. */
+  /** Stops all rings and forgets what was said about them; calls and errors are still told of. */
   forgetAll(): void {
-    this.resetAll();
+    this.stopAll();
     for (const ring of this.#rings) ring.forget();
   }
 

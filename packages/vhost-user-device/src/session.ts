@@ -16,6 +16,7 @@ import { type Negotiated, negotiate } from "./features.ts";
 import { InflightBuffer } from "./inflight-buffer.ts";
 import { MemoryMap } from "./memory-map.ts";
 import type { ReceivedFds } from "./received-fds.ts";
+import { replaceFd } from "./replaced-fd.ts";
 import { RingBank, type RingBankContext } from "./ring-bank.ts";
 
 /** DEVICE_NEEDS_RESET of the device status (virtio 1.3, 2.1). */
@@ -163,10 +164,9 @@ export class Session {
     old?.close();
   }
 
-  /** Replaces what is told of changes of the log; the fd is owned from now on. */
+  /** Replaces what is told of changes of the log. The fd is owned here, and closed at a throw. */
   setLogFd(fd: OwnedFd | null): void {
-    this.#logFd?.close();
-    this.#logFd = fd;
+    this.#logFd = replaceFd(this.#logFd, fd);
   }
 
   /** Tells the front-end of what was logged since the last call. */
@@ -196,7 +196,7 @@ export class Session {
   /** Keeps the device status of virtio; 0 is a reset, which stops the rings. */
   setStatus(status: number): void {
     this.#status = status;
-    if (status === 0) this.rings.resetAll();
+    if (status === 0) this.rings.stopAll();
   }
 
   /** RESET_DEVICE: as after a connection, but that memory, descriptors for calls and protocol features stay. */

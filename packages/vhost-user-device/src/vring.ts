@@ -8,6 +8,7 @@ import { QUEUE_SIZE_MAX } from "@passt-ts/virtio-ring/descriptor";
 import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
 import { type RingFormat, splitFormat } from "@passt-ts/virtio-ring/ring-format";
 import type { BackEndChannel } from "./back-end-channel.ts";
+import { replaceFd } from "./replaced-fd.ts";
 
 /** What all rings of a device share. */
 export interface VringContext {
@@ -109,12 +110,12 @@ export class Vring implements EventHandler {
 
   /** Replaces the call fd; null: the driver polls. The fd is owned from now on, and closed at a throw. */
   setCall(fd: OwnedFd | null): void {
-    this.#call = replace(this.#call, fd);
+    this.#call = replaceFd(this.#call, fd);
   }
 
   /** Replaces the error fd, which is told when the queue breaks. The fd is owned from now on, and closed at a throw. */
   setError(fd: OwnedFd | null): void {
-    this.#error = replace(this.#error, fd);
+    this.#error = replaceFd(this.#error, fd);
   }
 
   /** Notifies the driver. Returns whether something was sent; a call fd that fails is given up. */
@@ -205,6 +206,7 @@ export class Vring implements EventHandler {
   forget(): void {
     this.size = 0;
     this.address = null;
+    this.#base = null;
     this.enabled = false;
     this.dropKick();
   }
@@ -223,18 +225,4 @@ export class Vring implements EventHandler {
     this.setCall(null);
     this.setError(null);
   }
-}
-
-/** Closes the old descriptor; the new one must never hold us in a write. */
-function replace(old: OwnedFd | null, fd: OwnedFd | null): OwnedFd | null {
-  if (fd !== null) {
-    try {
-      setNonBlocking(fd.fd);
-    } catch (error) {
-      fd.close();
-      throw error;
-    }
-  }
-  old?.close();
-  return fd;
 }

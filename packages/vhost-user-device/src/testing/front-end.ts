@@ -22,6 +22,8 @@ export interface TestFrontEndOptions {
   readonly buffersAt?: number;
   /** Where the ring indexes begin. Default 0. */
   readonly startIndex?: number;
+  /** Descriptors of the table that each chain is put in when INDIRECT_DESC is negotiated. Default 0: it is not used. */
+  readonly indirectDescriptors?: number;
   /** The call descriptors are pipes, as those of User-Mode Linux. Default false: eventfds. */
   readonly callPipes?: boolean;
   /** Send no kick descriptors: the back-end is to poll. Default false. */
@@ -63,6 +65,7 @@ export class TestFrontEnd implements Disposable {
         size: options.queueSize ?? 256,
         startIndex: options.startIndex ?? 0,
         callPipe: options.callPipes ?? false,
+        indirectDescriptors: options.indirectDescriptors ?? 0,
       });
     this.rx = ring(0, rx);
     this.tx = ring(1, tx);

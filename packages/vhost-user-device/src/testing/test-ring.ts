@@ -3,8 +3,9 @@ import { createEventFd, createPipe, EventSignal } from "@passt-ts/linux/eventfd"
 import type { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { hasFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
 import type { VringAddress } from "@passt-ts/vhost-user-proto/payload";
+import { DESCRIPTOR_BYTES } from "@passt-ts/virtio-ring/descriptor";
 import { DescriptorChain } from "@passt-ts/virtio-ring/descriptor-chain";
-import type { DriverQueue } from "@passt-ts/virtio-ring/driver-queue";
+import type { DriverQueue, IndirectTables } from "@passt-ts/virtio-ring/driver-queue";
 import { packedFormat, type RingFormat, type RingParts, splitFormat } from "@passt-ts/virtio-ring/ring-format";
 import {
   availableRingBytes,
@@ -24,6 +25,8 @@ export interface TestRingOptions {
   readonly size: number;
   readonly startIndex: number;
   readonly callPipe: boolean;
+  /** Descriptors of each indirect table, used when INDIRECT_DESC is negotiated; 0: none is. */
+  readonly indirectDescriptors: number;
 }
 
 /** A frame as it lies in the driver's buffers: a copy without the virtio-net header. */
@@ -48,7 +51,8 @@ interface Chain {
 
 /** Poison between two buffers of a chain, which the device must not touch. */
 const GAP_BYTES = 16;
-const PIECES_MAX = 1024;
+/** A frame of 1,514 bytes in descriptors of one byte, with its header. */
+const PIECES_MAX = 1526;
 
 /** One virtqueue on the driver's side, its memory and its event descriptors. */
 export class TestRing {
@@ -62,6 +66,8 @@ export class TestRing {
   format: RingFormat = splitFormat;
   queue: DriverQueue;
   readonly #parts: RingParts;
+  readonly #tables: IndirectTables | null;
+  #indirect = false;
   #headerLength: 10 | 12 = 12;
   readonly #ram: GuestRam;
   readonly #kick: OwnedFd = createEventFd();
@@ -96,6 +102,7 @@ export class TestRing {
       used: ram.userAddress(used),
       logAddress: 0n,
     };
+    this.#tables = options.indirectDescriptors > 0 ? tablesIn(ram, size, options.indirectDescriptors) : null;
     const pipe = options.callPipe ? createPipe() : null;
     this.#callReader = pipe?.[0] ?? null;
     this.#call = pipe?.[1] ?? createEventFd();
@@ -106,10 +113,11 @@ export class TestRing {
     const { descriptors, driver, device } = this.#parts;
     for (const part of [descriptors, driver, device]) part.fill(0);
     this.format = hasFeature(features, VirtioFeature.RING_PACKED) ? packedFormat : splitFormat;
+    this.#indirect = this.#tables !== null && hasFeature(features, VirtioFeature.INDIRECT_DESC);
     return makeDriverQueue(this.format, this.size, this.#parts, {
       eventIndex: hasFeature(features, VirtioFeature.EVENT_IDX),
       inOrder: hasFeature(features, VirtioFeature.IN_ORDER),
-      indirectTables: null,
+      indirectTables: this.#tables,
       startIndex: this.format === packedFormat ? packedFormat.newRingBase : startIndex,
     });
   }
@@ -206,7 +214,7 @@ export class TestRing {
       if (readable) chain.readable(address, lengthBytes);
       else chain.writable(address, lengthBytes);
     });
-    const head = this.queue.add(chain);
+    const head = this.#indirect ? this.queue.addIndirect(chain) : this.queue.add(chain);
     if (head < 0) throw new Error("the ring is full");
     this.#chains.set(head, { at, sizeBytes, layout });
   }
@@ -229,12 +237,21 @@ export class TestRing {
       const pieces: Uint8Array[] = [];
       const usedBytes: number[] = [];
       if (!this.#takeBuffer(pieces, usedBytes)) return frames;
-      const first = pieces[0] as Uint8Array;
-      const numBuffers = mergeable ? new DataView(first.buffer).getUint16(10, true) : 1;
-      for (let i = 1; i < numBuffers; i++) {
-        if (!this.#takeBuffer(pieces, usedBytes)) throw new Error(`${numBuffers} buffers promised, ${i} used`);
+      const numBuffers = mergeable ? this.#takeBufferCount(pieces, usedBytes) : 1;
+      while (pieces.length < numBuffers) {
+        if (this.#takeBuffer(pieces, usedBytes)) continue;
+        throw new Error(`${numBuffers} buffers promised, ${pieces.length} used`);
       }
       frames.push(frameOf(pieces, usedBytes, this.#headerLength, numBuffers));
+    }
+  }
+
+  /** Reads num_buffers, which may lie in a later buffer than the first when they are short. */
+  #takeBufferCount(pieces: Uint8Array[], usedBytes: number[]): number {
+    for (;;) {
+      const header = pieces.flatMap((piece) => [...piece.subarray(0, 12)]);
+      if (header.length >= 12) return header[10] + header[11] * 256;
+      if (!this.#takeBuffer(pieces, usedBytes)) throw new Error("a header in part only");
     }
   }
 
@@ -285,6 +302,13 @@ export class TestRing {
     this.#callReader?.close();
     this.#error.close();
   }
+}
+
+/** Memory for an indirect table of each descriptor. */
+function tablesIn(ram: GuestRam, size: number, tableSize: number): IndirectTables {
+  const at = ram.allocate(size * tableSize * DESCRIPTOR_BYTES);
+  const words = new Uint32Array(ram.bytes.buffer, ram.bytes.byteOffset + at, size * tableSize * 4);
+  return { words, guestAddress: ram.guestAddress(at), tableSize };
 }
 
 function forEachPiece(chain: Chain, visit: (at: number, lengthBytes: number) => void): void {
