@@ -29,6 +29,7 @@ const testPackages = [
   ["linux-image-amd64", kernelWithModules],
   ["tshark", () => onPath("tshark")],
   ["gcc", () => onPath("gcc")],
+  ["man-db", () => onPath("man")],
   ["libc6-dev", () => existsSync(`/usr/lib/${libraryFolder}/libc.a`)],
 ];
 
