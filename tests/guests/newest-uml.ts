@@ -17,7 +17,7 @@ export interface UmlTree {
   readonly environment: Record<string, string>;
 }
 
-/** A Debian mirror the machine already uses, or Debian's own. */
+/** The Debian mirror that the machine uses. @throws Error without one */
 function mirror(): string {
   const folder = "/etc/apt/sources.list.d";
   const files = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
@@ -26,7 +26,7 @@ function mirror(): string {
       existsSync(file) && /^(?:URIs:|deb\s(?:\[.*\]\s*)?)\s*(\S+\/debian\/?)(?:\s|$)/m.exec(readFileSync(file, "utf8"));
     if (found) return found[1];
   }
-  return "http://deb.debian.org/debian";
+  throw new Error("apt's sources name no Debian mirror");
 }
 
 /**
