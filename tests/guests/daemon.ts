@@ -85,16 +85,26 @@ export class Daemon {
     };
   }
 
-  /** What the log's last line of statistics says; the daemon writes one with -d when a guest goes and when it ends. */
+  /** One number of the log's last line of statistics; the daemon writes one with -d when a guest goes and when it ends. */
+  statistic(group: string, name: string): number {
+    return statistic(this.#statistics(), group, name);
+  }
+
+  /** What the log's last line of statistics says. */
   counters(): DaemonCounters {
-    const line = [...this.log.matchAll(/^(?:[\d.]+: )?statistics: (.*)$/gm)].at(-1)?.[1];
-    if (line === undefined) throw new Error(`no statistics in the daemon's log:\n${this.log.slice(-4000)}`);
+    const line = this.#statistics();
     return {
       framesFromGuest: statistic(line, "net", "txFrames"),
       framesToGuest: statistic(line, "net", "rxFrames"),
       framesCaptured: line.includes("; capture ") ? statistic(line, "capture", "records") : 0,
       flowsLeft: ["tcp", "udp", "icmp"].reduce((sum, group) => sum + statistic(line, group, "flows"), 0),
     };
+  }
+
+  #statistics(): string {
+    const line = [...this.log.matchAll(/^(?:[\d.]+: )?statistics: (.*)$/gm)].at(-1)?.[1];
+    if (line === undefined) throw new Error(`no statistics in the daemon's log:\n${this.log.slice(-4000)}`);
+    return line;
   }
 
   /** Ends it with SIGTERM and returns its exit code. */

@@ -152,7 +152,7 @@ describe("a descriptor that hangs up", () => {
     const next = { tap: null as FakeTap | null, asked: 0 };
     const reopen = () => {
       next.asked++;
-      if (next.asked === 2) throw new Error("not yet");
+      if (next.asked === 2 || next.asked === 3) throw new Error("not yet");
       return next.tap;
     };
     using rig = new FakeRig({ reopen });
@@ -169,10 +169,15 @@ describe("a descriptor that hangs up", () => {
     rig.nowMs = 2000;
     rig.pump();
     expect([next.asked, rig.backend.deadlineMs]).toEqual([2, 3000]);
-    next.tap = new FakeTap();
     rig.nowMs = 3000;
     rig.pump();
-    expect(rig.reports.slice(1)).toEqual(["info: fake0 is there again"]);
+    next.tap = new FakeTap();
+    rig.nowMs = 4000;
+    rig.pump();
+    expect(rig.reports.slice(1)).toEqual([
+      "warning: fake0 is there again and cannot be opened: not yet",
+      "info: fake0 is there again",
+    ]);
     expect([next.tap.offload, next.tap.headerLength]).toEqual([TapOffload.checksum | TapOffload.tso4, 12]);
     rig.send(testFrame(60, 3));
     expect(next.tap.take()?.frame).toEqual(testFrame(60, 3));

@@ -30,8 +30,8 @@ export interface TapBackendOptions {
   /** The open tap; the back-end owns it from now on, also when its constructor throws. */
   readonly port: TapPort;
   /**
-   * Opens the interface again after it was deleted: null while it is not there, and what it throws counts as that.
-   * Without it a deleted interface is gone for good.
+   * Opens the interface again after it was deleted: null while it is not there, and what it throws counts as that but
+   * is reported. Without it a deleted interface is gone for good.
    */
   readonly reopen?: () => TapPort | null;
   readonly report: ReportLink;
@@ -56,6 +56,8 @@ export class TapBackend implements NetBackend {
   #headerLength: NetHeaderLength = 0;
   #isDown = false;
   #isClosed = false;
+  /** Why the interface could not be opened again, as it was reported last. */
+  #problem = "";
 
   /** @throws SystemError when the kernel refuses memory or events. */
   constructor(options: TapBackendOptions) {
@@ -200,7 +202,7 @@ export class TapBackend implements NetBackend {
     const { reopen, report } = this.#options;
     if (reopen === undefined || nowMs < this.deadlineMs) return false;
     this.deadlineMs = nowMs + RETRY_MS;
-    const port = portOrNull(reopen);
+    const port = this.#reopened(reopen);
     if (port === null) return false;
     if (port.hasHeader && port.setOffload(tapOffloadOf(this.#capabilities)) < 0) {
       port.close();
@@ -208,8 +210,22 @@ export class TapBackend implements NetBackend {
     }
     if (this.#open(port) < 0) return false;
     this.deadlineMs = Number.POSITIVE_INFINITY;
+    this.#problem = "";
     report("info", `${this.name} is there again`);
     return true;
+  }
+
+  /** A tap that cannot be opened yet is tried again, like one that is not there; why is said once. */
+  #reopened(reopen: () => TapPort | null): TapPort | null {
+    try {
+      return reopen();
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== this.#problem)
+        this.#options.report("warning", `${this.name} is there again and cannot be opened: ${message}`);
+      this.#problem = message;
+      return null;
+    }
   }
 }
 
@@ -218,13 +234,4 @@ function chooseHeaderLength(port: TapPort, wanted: NetHeaderLength): number {
   if (wanted !== 0 && port.setHeaderLength(wanted) === 0) return wanted;
   port.setHeaderLength(HEADER_BYTES_MIN);
   return HEADER_BYTES_MIN;
-}
-
-/** A tap that cannot be opened yet is tried again, like one that is not there. */
-function portOrNull(reopen: () => TapPort | null): TapPort | null {
-  try {
-    return reopen();
-  } catch {
-    return null;
-  }
 }

@@ -13,6 +13,8 @@ export interface TapContext {
   /** The table that the guest's memory is in. */
   readonly windows: WindowTable;
   readonly report: ReportLink;
+  /** What {@link openNamedTap} opened for the name, where who makes the back-end may not; the back-end owns it. */
+  readonly tap?: TapDevice | null;
 }
 
 /** What a name asks for: an interface, existing or new, or a descriptor that was inherited. */
@@ -44,35 +46,37 @@ export function parseTapName(name: string): TapName {
 
 /** `tap:NAME` and `tap:fd=N`, for a registry. */
 export const tapKinds: readonly BackendKind<TapContext>[] = [
-  { prefix: FD_PREFIX, create: createTap },
-  { prefix: PREFIX, create: createTap },
+  { prefix: FD_PREFIX, check: parseTapName, create: createTap },
+  { prefix: PREFIX, check: parseTapName, create: createTap },
 ];
 
-function createTap(name: string, context: TapContext): TapBackend {
+/** Opens the tap that a name asks for, or adopts it, for a back-end that is made later. @throws BackendNameError */
+export function openNamedTap(name: string): TapDevice {
   const parsed = parseTapName(name);
-  if ("fd" in parsed) return new TapBackend({ ...context, port: adoptNamed(name, parsed.fd) });
-  const { interfaceName } = parsed;
-  return new TapBackend({
-    ...context,
-    port: openNamed(name, interfaceName),
-    // Only one that is there again: who deleted it may not want it made anew.
-    reopen: () => (interfaceIndex(interfaceName) > 0 ? openTap(interfaceName) : null),
-  });
-}
-
-function adoptNamed(name: string, fd: number): TapDevice {
   try {
-    return adoptTap(new OwnedFd(fd));
+    return "fd" in parsed ? adoptTap(new OwnedFd(parsed.fd)) : openInterface(parsed.interfaceName);
   } catch (error) {
     throw new BackendNameError(name, (error as Error).message);
   }
 }
 
-function openNamed(name: string, interfaceName: string): TapDevice {
+function createTap(name: string, context: TapContext): TapBackend {
+  const { loop, windows, report, tap } = context;
+  const parsed = parseTapName(name);
+  const options = { loop, windows, report, port: tap ?? openNamedTap(name) };
+  if ("fd" in parsed) return new TapBackend(options);
+  const { interfaceName } = parsed;
+  // Only one that is there again: who deleted it may not want it made anew.
+  const reopen = (): TapDevice | null => (interfaceIndex(interfaceName) > 0 ? openInterface(interfaceName) : null);
+  return new TapBackend({ ...options, reopen });
+}
+
+/** @throws Error with what the user can do. */
+function openInterface(interfaceName: string): TapDevice {
   try {
     return openTap(interfaceName);
   } catch (error) {
-    throw new BackendNameError(name, error instanceof SystemError ? explain(error, interfaceName) : String(error));
+    throw error instanceof SystemError ? new Error(explain(error, interfaceName)) : error;
   }
 }
 

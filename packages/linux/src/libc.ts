@@ -40,6 +40,7 @@ export interface Libc {
     offset: number,
   ) => number | bigint;
   readonly munmap: (address: number, lengthBytes: number) => number;
+  readonly madvise: (address: number, lengthBytes: number, advice: number) => number;
   readonly eventfd: (initial: number, flags: number) => number;
   readonly pipe2: (fds: number, flags: number) => number;
   readonly poll: (descriptors: number, count: number, timeoutMs: number) => number;
@@ -101,6 +102,7 @@ export const libc: Libc = dlopen("libc.so.6", {
   memfd_create: { args: ["ptr", "u32"], returns: "i32" },
   mmap: { args: ["ptr", "u64", "i32", "i32", "i32", "u64"], returns: "ptr" },
   munmap: { args: ["ptr", "u64"], returns: "i32" },
+  madvise: { args: ["ptr", "u64", "i32"], returns: "i32" },
   eventfd: { args: ["u32", "i32"], returns: "i32" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },

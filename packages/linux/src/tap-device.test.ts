@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { interfaceIndex, interfaceMtu } from "./interface-status.ts";
+import { interfaceHardwareAddress, interfaceIndex, interfaceMtu } from "./interface-status.ts";
 import { Errno } from "./system-error.ts";
 import { adoptTap, openTap } from "./tap-device.ts";
 import { openFileCount } from "./testing/open-files.ts";
@@ -27,4 +27,6 @@ test("interfaces are found by name", () => {
   expect(interfaceMtu("lo")).toBeGreaterThan(0);
   expect(interfaceIndex("no-such-thing")).toBe(-Errno.ENODEV);
   expect(interfaceMtu("a-name-longer-than-any")).toBe(-Errno.ENODEV);
+  expect(interfaceHardwareAddress("lo")).toEqual(new Uint8Array(6));
+  expect(interfaceHardwareAddress("no-such-thing")).toBe(null);
 });

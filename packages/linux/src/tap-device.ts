@@ -21,6 +21,7 @@ const TUNGETIFF = 0x8004_54d2;
 const TUNSETOFFLOAD = 0x4004_54d0;
 const TUNSETSNDBUF = 0x4004_54d4;
 const TUNSETVNETHDRSZ = 0x4004_54d8;
+const SIOCGIFHWADDR = 0x8927;
 
 const IFF_TAP = 0x2;
 const IFF_MULTI_QUEUE = 0x100;
@@ -33,8 +34,9 @@ const F_GETFL = 3;
 const F_SETFL = 4;
 const FD_CLOEXEC = 1;
 
-/** struct ifreq: the name, then a union. */
-const IFREQ = { value: 16, size: 40 } as const;
+/** struct ifreq: the name, then a union; a hardware address lies in it behind its family. */
+const IFREQ = { value: 16, hardwareAddress: 18, size: 40 } as const;
+const HARDWARE_ADDRESS_BYTES = 6;
 const HEADER_BYTES_DEFAULT = 10;
 
 /** An open queue of a tap interface, non-blocking. A read takes one frame, a write gives one. */
@@ -71,6 +73,18 @@ export class TapDevice implements Disposable {
   /** Bounds the bytes written that the host holds (TUNSETSNDBUF): a write beyond says -EAGAIN. 0 or -errno. */
   setSendBuffer(lengthBytes: number): number {
     return this.#set(TUNSETSNDBUF, lengthBytes);
+  }
+
+  /** The MAC address of the interface, in whatever network namespace it is; null when the kernel does not tell. */
+  hardwareAddress(): Uint8Array | null {
+    const request = new NativeBuffer(IFREQ.size);
+    if (libc.ioctl(this.#fd.fd, SIOCGIFHWADDR, request.address) === -1) return null;
+    return request.bytes.slice(IFREQ.hardwareAddress, IFREQ.hardwareAddress + HARDWARE_ADDRESS_BYTES);
+  }
+
+  /** Hands the descriptor to the caller, who closes it from now on. @throws Error when it is no longer here. */
+  take(): number {
+    return this.#fd.take();
   }
 
   /** Closes the descriptor; an interface that was made by opening it goes with it. */

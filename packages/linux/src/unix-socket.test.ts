@@ -7,7 +7,14 @@ import { closeFd, OwnedFd } from "./owned-fd.ts";
 import { Errno, SystemError } from "./system-error.ts";
 import { openFileCount, openFiles } from "./testing/open-files.ts";
 import { MESSAGE_FDS_MAX, UnixMessages } from "./unix-message.ts";
-import { acceptUnix, connectUnix, createSocketPair, listenUnix, peerCredentials } from "./unix-socket.ts";
+import {
+  acceptUnix,
+  connectUnix,
+  createSocketPair,
+  isConnectedUnix,
+  listenUnix,
+  peerCredentials,
+} from "./unix-socket.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "unix-socket-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -136,4 +143,14 @@ test("an owned descriptor is closed once, or taken once", () => {
   expect(owner.fd).toBe(-1);
   expect(closeFd(fd)).toBe(-Errno.EBADF);
   expect(() => new OwnedFd(-1)).toThrow(RangeError);
+});
+
+test("a socket is connected when it has another end, also one that was closed; a listening one is not", () => {
+  using listener = listenUnix({ path: join(directory, "connected") });
+  const [ours, theirs] = createSocketPair();
+  expect([isConnectedUnix(ours.fd), isConnectedUnix(listener.fd)]).toEqual([true, false]);
+  theirs.close();
+  expect(isConnectedUnix(ours.fd)).toBe(true);
+  ours.close();
+  expect(isConnectedUnix(ours.fd)).toBe(false);
 });

@@ -99,6 +99,14 @@ export function peerCredentials(fd: number): PeerCredentials {
   return { pid: out.words[0], uid: out.words[1], gid: out.words[2] };
 }
 
+/** Says whether a socket of the UNIX domain has another end, which may be closed by now. */
+export function isConnectedUnix(fd: number): boolean {
+  const out = new NativeBuffer(2 + PATH_BYTES_MAX);
+  const length = new NativeBuffer(4);
+  length.words[0] = out.lengthBytes;
+  return resultOf(libc.getpeername(fd, out.address, length.address)) === 0;
+}
+
 function openUnixSocket(): OwnedFd {
   return new OwnedFd(orThrow(libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
 }

@@ -50,6 +50,20 @@ test("what a kind throws reaches the caller", () => {
   expect(() => registry.create("vmnet:x", null)).toThrow("vmnet is not on this system");
 });
 
+test("a name is checked without making anything, and before anything is made", () => {
+  const made: string[] = [];
+  const check = (name: string): void => {
+    if (name !== "sockets") throw new BackendNameError(name, "nothing follows sockets");
+  };
+  const registry = new BackendRegistry([{ ...kind("sockets", made), check }, kind("tap:", made), ...reservedKinds]);
+  for (const name of ["sockets", "tap:", "tap:x"]) registry.check(name);
+  expect(() => registry.check("socketsfoo")).toThrow('back-end "socketsfoo": nothing follows sockets');
+  expect(() => registry.create("socketsfoo", new WindowTable())).toThrow(BackendNameError);
+  expect(() => registry.check("vale:0:1")).toThrow("reserved");
+  expect(() => registry.check("tap")).toThrow(UnknownBackendError);
+  expect(made).toEqual([]);
+});
+
 test("a kind that an earlier prefix hides is refused", () => {
   expect(() => new BackendRegistry([kind("tap", []), kind("tap:", [])])).toThrow('"tap" hides the back-end "tap:"');
 });

@@ -5,6 +5,12 @@ export interface BackendKind<Context> {
   /** Names that begin with this are of this kind: `sockets`, `tap:`. */
   readonly prefix: string;
   /**
+   * Says whether a name makes sense, without making anything. Left out where every name with the prefix does.
+   *
+   * @throws BackendNameError when it does not.
+   */
+  check?(name: string): void;
+  /**
    * Makes one. It owns what it opens until {@link NetBackend.close}; when it throws, nothing stays open.
    *
    * @param name the whole name, prefix included.
@@ -67,11 +73,21 @@ export class BackendRegistry<Context> {
   }
 
   /**
+   * Says whether a back-end could have this name, without making it.
+   *
+   * @throws UnknownBackendError when there is none, and BackendNameError when its kind cannot serve the name.
+   */
+  check(name: string): void {
+    this.find(name).check?.(name);
+  }
+
+  /**
    * Makes the back-end of a name.
    *
    * @throws UnknownBackendError when there is none, and what the kind throws.
    */
   create(name: string, context: Context): NetBackend {
+    this.check(name);
     return this.find(name).create(name, context);
   }
 }

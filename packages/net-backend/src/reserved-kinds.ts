@@ -2,12 +2,10 @@ import { type BackendKind, BackendNameError } from "./registry.ts";
 
 /** A kind whose names are refused with a reason, so that they are not taken for a misspelling. */
 function reserved(prefix: string, problem: string): BackendKind<unknown> {
-  return {
-    prefix,
-    create: (name) => {
-      throw new BackendNameError(name, problem);
-    },
+  const refuse = (name: string): never => {
+    throw new BackendNameError(name, problem);
   };
+  return { prefix, check: refuse, create: refuse };
 }
 
 const NETMAP_PROBLEM = "the prefix is reserved for a netmap back-end, which does not exist yet";

@@ -1,16 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import { WindowTable } from "@passt-ts/iov/windows";
 import { EventLoop } from "@passt-ts/linux/event-loop";
-import { interfaceIndex } from "@passt-ts/linux/interface-status";
+import { interfaceHardwareAddress, interfaceIndex } from "@passt-ts/linux/interface-status";
+import { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { Errno } from "@passt-ts/linux/system-error";
-import { openTap, type TapDevice } from "@passt-ts/linux/tap-device";
-import { openFileCount } from "@passt-ts/linux/testing/open-files";
+import { adoptTap, openTap, type TapDevice } from "@passt-ts/linux/tap-device";
+import { openFileCount, openFiles } from "@passt-ts/linux/testing/open-files";
 import { PacketSocket } from "@passt-ts/linux/testing/packet-socket";
 import { BackendRegistry } from "@passt-ts/net-backend/registry";
 import { reservedKinds } from "@passt-ts/net-backend/reserved-kinds";
 import type { TapBackend } from "../tap-backend.ts";
 import { TapCounter } from "../tap-counter.ts";
-import { type TapContext, tapKinds } from "../tap-kinds.ts";
+import { openNamedTap, type TapContext, tapKinds } from "../tap-kinds.ts";
 import { assertOwnNamespace, openNewTap, run } from "./host-commands.ts";
 import { TapRig, TEST_ETHER_TYPE, testFrame } from "./tap-rig.ts";
 import { openTunDescriptor, TunFlag } from "./tun-descriptor.ts";
@@ -26,9 +27,9 @@ class Named implements Disposable {
   readonly loop: EventLoop = new EventLoop();
   readonly backend: TapBackend;
 
-  constructor(name: string) {
+  constructor(name: string, tap: TapDevice | null = null) {
     try {
-      const context = { loop: this.loop, windows: new WindowTable(), report: () => {} };
+      const context = { loop: this.loop, windows: new WindowTable(), report: () => {}, tap };
       this.backend = registry.create(name, context) as TapBackend;
     } catch (error) {
       this.loop.close();
@@ -40,6 +41,11 @@ class Named implements Disposable {
     this.backend.close();
     this.loop.close();
   }
+}
+
+/** Taps that this process has open: where programs run in between, the runtime has files that come and go. */
+function openTapCount(): number {
+  return [...openFiles().values()].filter((path) => path === "/dev/net/tun").length;
 }
 
 /** Runs `act` on an interface that it makes and removes. */
@@ -88,14 +94,14 @@ describe("names", () => {
   });
 
   test("what cannot be opened is refused with its reason, and nothing stays open", () => {
-    const before = openFileCount();
+    const before = openTapCount();
     withInterface(["ip", "link", "add", "veth0", "type", "veth", "peer", "name", "veth1"], "veth0", () => {
       expect(() => new Named("tap:veth0")).toThrow('back-end "tap:veth0": veth0 is there and is no tap interface');
     });
     using _ = openTap("busy0");
     expect(() => new Named("tap:busy0")).toThrow("busy0 is in use by another process");
     // The tap that keeps it busy.
-    expect(openFileCount()).toBe(before + 1);
+    expect(openTapCount()).toBe(before + 1);
   });
 
   test("a descriptor that was inherited is adopted with its header, or without", () => {
@@ -104,6 +110,19 @@ describe("names", () => {
     const bare = openTunDescriptor("given1", TunFlag.tap | TunFlag.noPacketInformation);
     using without = new Named(`tap:fd=${bare}`);
     expect([without.backend.name, without.backend.capabilities]).toEqual(["given1", 0]);
+  });
+
+  test("one that was opened before is what the back-end uses and closes", () => {
+    {
+      const opened = openNamedTap("tap:early0");
+      expect(opened.hardwareAddress()).toEqual(interfaceHardwareAddress("early0"));
+      const { fd } = opened;
+      const tap = adoptTap(new OwnedFd(opened.take()));
+      expect([tap.fd, tap.name, opened.fd]).toEqual([fd, "early0", -1]);
+      using named = new Named("tap:early0", tap);
+      expect([named.backend.name, named.backend.isOpen]).toEqual(["early0", true]);
+    }
+    expect(interfaceIndex("early0")).toBe(-Errno.ENODEV);
   });
 
   test("a descriptor that has no Ethernet frames is refused and closed", () => {
