@@ -19,24 +19,24 @@ const PROTOCOL_UDP = 17;
 const DNS_PORT = 53;
 const DNS_TLS_PORT = 853;
 
-/** What is mapped. Addresses of 4 words; null where there is no such address or the mapping is off. */
+/** What is mapped. Addresses of 4 words; absent or null where there is no such address or the mapping is off. */
 export interface AddressMapping {
   /** Our address on the guest's link: own and loopback peers of inbound flows appear from it. */
-  readonly gateway4: Uint32Array | null;
+  readonly gateway4?: Uint32Array | null;
   /** The gateway the guest was told, global or link-local. */
-  readonly gateway6: Uint32Array | null;
+  readonly gateway6?: Uint32Array | null;
   /** Our link-local address on the guest's link. */
   readonly ourLinkLocal: Uint32Array;
-  /** The guest's name for the host's loopback (`--map-host-loopback`; the gateway by default); null: loopback is off. */
-  readonly hostLoopback4: Uint32Array | null;
-  readonly hostLoopback6: Uint32Array | null;
+  /** The guest's name for the host's loopback (`--map-host-loopback`; the gateway by default); without one loopback is off. */
+  readonly hostLoopback4?: Uint32Array | null;
+  readonly hostLoopback6?: Uint32Array | null;
   /** The host's own address that the guest was given too, and so cannot reach. */
-  readonly guestHostAddress4: Uint32Array | null;
-  readonly guestHostAddress6: Uint32Array | null;
+  readonly guestHostAddress4?: Uint32Array | null;
+  readonly guestHostAddress6?: Uint32Array | null;
   /** The guest's name for the host address it shadows (`--map-guest-addr`). */
-  readonly mapGuestAddress4: Uint32Array | null;
-  readonly mapGuestAddress6: Uint32Array | null;
-  /** The guest's name for the host's resolver (`--dns-forward`), on the ports of name servers alone; off when absent. */
+  readonly mapGuestAddress4?: Uint32Array | null;
+  readonly mapGuestAddress6?: Uint32Array | null;
+  /** The guest's name for the host's resolver (`--dns-forward`), on the ports of name servers alone. */
   readonly dnsForward4?: Uint32Array | null;
   readonly dnsForward6?: Uint32Array | null;
   /** The host's resolver (`--dns-host`), which may be on loopback. */
@@ -89,11 +89,11 @@ export class AddressMap {
     let goesToAt = 0;
     if (isDns && resolver && isSame(peer, peerAt, v4 ? mapping.dnsForward4 : mapping.dnsForward6)) goesTo = resolver;
     else if (isSame(peer, peerAt, loopback)) goesTo = v4 ? this.#loopback4 : this.#loopback6;
-    else if (host !== null && isSame(peer, peerAt, v4 ? mapping.mapGuestAddress4 : mapping.mapGuestAddress6)) {
+    else if (host && isSame(peer, peerAt, v4 ? mapping.mapGuestAddress4 : mapping.mapGuestAddress6)) {
       goesTo = host;
     } else if (!v4 && equals(peer, peerAt, mapping.ourLinkLocal, 0) && !isSame(peer, peerAt, mapping.gateway6)) {
       // The router that the guest sees is this address, and it is not that of the host's own router.
-      if (loopback === null) return false;
+      if (!loopback) return false;
       goesTo = this.#loopback6;
     } else goesToAt = peerAt;
     copy(out, 0, goesTo, goesToAt);
@@ -118,14 +118,14 @@ export class AddressMap {
     const mapped = v4 ? mapping.mapGuestAddress4 : mapping.mapGuestAddress6;
     const shadowed = v4 ? mapping.guestHostAddress4 : mapping.guestHostAddress6;
     const ours = v4 ? mapping.gateway4 : mapping.ourLinkLocal;
-    let shown: Uint32Array | null = source;
+    let shown: Uint32Array | null | undefined = source;
     if (isLoopback(source, 0)) {
-      if (hostLoopback === null) return false;
+      if (!hostLoopback) return false;
       shown = equals(source, 0, v4 ? this.#loopback4 : this.#loopback6, 0) ? hostLoopback : ours;
-    } else if (shadowed !== null && equals(source, 0, shadowed, 0)) shown = mapped ?? ours;
+    } else if (shadowed && equals(source, 0, shadowed, 0)) shown = mapped ?? ours;
     else if (v4 ? equals(source, 0, guest.ipv4, 0) : equals(source, 0, guest.ipv6Global, 0)) shown = ours;
     else if (!v4 && equals(source, 0, guest.ipv6LinkLocal, 0)) shown = ours;
-    if (shown === null) return false;
+    if (!shown) return false;
     copy(out, 0, shown, 0);
     return true;
   }

@@ -33,7 +33,7 @@ describe("pings", () => {
     },
   );
 
-  test("REF-BUG: of two guests with one identifier are each answered to their own guest", () => {
+  test("unlike passt: of two guests with one identifier are each answered to their own guest", () => {
     expect(allowed.twoGuests).toEqual([1, 2]);
   });
 

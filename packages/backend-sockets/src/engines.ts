@@ -101,6 +101,7 @@ export class Engines {
       secret: secretFrom(options.random, 8),
       capacity: flowCapacity,
       mtu: link.mtu === 0 ? MTU_UNTOLD : link.mtu,
+      ...options.timers?.tcp,
     });
     this.udp = new UdpEngine({
       ...shared,
@@ -117,6 +118,7 @@ export class Engines {
       secret: secretFrom(options.random, 4),
       flowCapacity,
       listenerCapacity: options.forwards.length,
+      ...options.timers?.udp,
     });
     this.icmp = new EchoEngine({
       ...shared,
@@ -144,6 +146,11 @@ export class Engines {
     );
     this.#udpForwards = options.forwards.filter((forward) => forward.protocol === "udp");
     this.#listen(options.forwards);
+  }
+
+  /** Whether the sockets of connections skip by themselves what was peeked at (SO_PEEK_OFF). */
+  get peekOffset(): boolean {
+    return this.#tcpSockets.peekOffset;
   }
 
   /** When {@link Engines.turn} is to be called at the latest though nothing happened, or Infinity. */

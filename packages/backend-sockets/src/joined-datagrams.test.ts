@@ -86,7 +86,7 @@ describe.each(FAMILIES)("datagrams that the kernel joins (UDP_GRO) over %s", (_n
     expect([got, rig.engines.udp.flowCount]).toEqual([[...data], 1]);
   });
 
-  test("REF-BUG: and one too long for a buffer of a driver without mergeable ones is dropped, counted, never cut", () => {
+  test("and, unlike passt, one too long for a buffer of a driver without mergeable ones is dropped, counted, never cut", () => {
     using rig = new BackendRig({ sink: { mergeable: false, entryBytes: [12, 1514] } });
     using host = new HostUdp(loopback);
     rig.send([udpFrame({ source, destination: gateway, destinationPort: host.port, payload: [1] })]);

@@ -117,11 +117,11 @@ test("nothing is advertised to nobody: a reset without a ring ends it", () => {
   expect(rig.take()).toEqual([]);
 });
 
-describe("where the reference goes wrong, the specification holds:", () => {
+describe("where passt goes wrong, the specification holds:", () => {
   const solicit = (target: string) =>
     icmp6(GUEST_LL, "ff02000000000000 00000001ff000002", `87 00 0000 00000000 ${target} 0101 525400000009`);
 
-  test("REF-BUG: an advertised prefix has no host bits (RFC 4861 section 4.6.2)", () => {
+  test("an advertised prefix has no host bits (RFC 4861 section 4.6.2)", () => {
     using rig = new BackendRig();
     rig.send([icmp6(GUEST_LL, "ff02000000000000 0000000000000002", "85 00 0000 00000000")]);
     const router = hex(rig.frame(isIcmp));
@@ -129,7 +129,7 @@ describe("where the reference goes wrong, the specification holds:", () => {
     expect(router.slice(prefixAt + 32, prefixAt + 64)).toBe(`20010db8${"00".repeat(12)}`);
   });
 
-  test("REF-BUG: nobody answers for the guest's own addresses, the one it was given and the one it uses", () => {
+  test("nobody answers for the guest's own addresses, the one it was given and the one it uses", () => {
     using rig = new BackendRig();
     rig.send([solicit(GUEST_LL), solicit("20010db8000000000000000000000002")]);
     expect(rig.take(isIcmp)).toEqual([]);
@@ -137,7 +137,7 @@ describe("where the reference goes wrong, the specification holds:", () => {
     expect(rig.take(isIcmp).length).toBe(1);
   });
 
-  test("REF-BUG: DHCPv6 REBIND is answered without a server identifier (RFC 8415 section 18.3.5)", () => {
+  test("DHCPv6 REBIND is answered without a server identifier (RFC 8415 section 18.3.5)", () => {
     using rig = new BackendRig();
     const address = "20010db8 00000000 00000000 00000002";
     const ia = `0003 0028 deadbeef 00000000 00000000 0005 0018 ${address} 00000000 00000000`;
@@ -148,14 +148,14 @@ describe("where the reference goes wrong, the specification holds:", () => {
     expect(hex(reply.payload)).toContain(`00050018${plain(address)}ffffffffffffffff`);
   });
 
-  test("REF-BUG: a DHCP request for another address is refused (RFC 2131 section 4.3.2)", () => {
+  test("a DHCP request for another address is refused (RFC 2131 section 4.3.2)", () => {
     using rig = new BackendRig();
     rig.send([dhcpRequest("03", `3604${GATEWAY} 32040a000063`)]);
     expect(dhcpOption(rig.frame(isUdp), 53)).toBe("06");
   });
 });
 
-describe("the question for the guest's MAC address (REF-BUG: lost before the ring is ready)", () => {
+describe("the question for the guest's MAC address (passt asks before the ring is ready, and it is lost)", () => {
   // To everybody, ARP; to the solicited node's group, NDP (RFC 4861 section 7.2.2).
   const QUESTIONS = [
     `ffffffffffff ${OUR_MAC} 0806 0001 0800 0604 0001 ${OUR_MAC} ${GATEWAY} 000000000000 ${GUEST}`,
@@ -344,6 +344,43 @@ describe("switched off, without a word to the guest:", () => {
       return rig.take().length;
     });
     expect(counts).toEqual(answers);
+  });
+});
+
+describe("not told by DHCP, DHCPv6 or router advertisements:", () => {
+  const nameServers = [Uint32Array.of(0x20010db8, 0, 0, 0x35)];
+  const ipv6 = { ...(LINK.ipv6 as FamilyConfiguration), nameServers };
+  /** Whether each of the three, in this order, has servers (options 6, 23 and 25) and domains (119, 24 and 31). */
+  const told = (switches: LinkSwitches) => {
+    using rig = new BackendRig({ link: { ipv6, switches } });
+    rig.send([dhcpRequest("01")]);
+    const offer = rig.frame(isUdp);
+    rig.send([udp6(GUEST_LL, "ff02000000000000 0000000000010002", "0222 0223", "0b c0ffee 0006 0004 0017 0018")]);
+    const reply = hex(new GuestFrame(rig.frame(isUdp)).payload);
+    rig.send([icmp6(GUEST_LL, "ff02000000000000 0000000000000002", "85 00 0000 00000000")]);
+    const advertisement = hex(rig.frame(isIcmp));
+    return {
+      servers: [
+        dhcpOption(offer, 6) !== "",
+        reply.includes("0017001020010db8"),
+        advertisement.includes("19030000ffff"),
+      ],
+      domains: [dhcpOption(offer, 119) !== "", reply.includes("0018000d"), advertisement.includes("1f030000ffff")],
+    };
+  };
+  const [all, none] = [
+    [true, true, true],
+    [false, false, false],
+  ];
+
+  test("name servers (--no-dhcp-dns)", () => {
+    expect(told({}).servers).toEqual(all);
+    expect(told({ nameServers: false }).servers).toEqual(none);
+  });
+
+  test("search domains (--no-dhcp-search)", () => {
+    expect(told({}).domains).toEqual(all);
+    expect(told({ searchDomains: false })).toEqual({ servers: all, domains: none });
   });
 });
 

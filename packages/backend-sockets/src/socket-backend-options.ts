@@ -1,5 +1,6 @@
 import type { WindowTable } from "@passt-ts/iov/windows";
 import type { EventLoop } from "@passt-ts/linux/event-loop";
+import type { FlowTimers } from "./flow-timers.ts";
 import type { LinkConfiguration } from "./link-configuration.ts";
 import type { ForwardSocket } from "./listeners.ts";
 
@@ -13,6 +14,7 @@ export interface SocketBackendOptions {
   readonly forwards: readonly ForwardSocket[];
   /** Use SO_PEEK_OFF where the kernel has it. Default true. */
   readonly peekOffset?: boolean;
+  readonly timers?: FlowTimers;
   /** Flows of each protocol at most. Default 8192. */
   readonly flowCapacity?: number;
   /** Uniform in [0, 1). */

@@ -43,7 +43,8 @@ export class SocketBackend implements NetBackend {
     Capability.takesUso |
     Capability.givesPartialChecksum |
     Capability.givesTso4 |
-    Capability.givesTso6;
+    Capability.givesTso6 |
+    Capability.givesUso;
   /** By {@link BackendCounter}. */
   readonly counters: Float64Array = new Float64Array(BACKEND_COUNTERS);
   readonly #options: SocketBackendOptions;

@@ -129,7 +129,7 @@ describe("what is answered", () => {
     expect(answer(new Dhcpv6Server(bare), frame)).toBe(reply("07", options));
   });
 
-  test("REBIND needs no server identifier (RFC 8415 section 16.7); the reference drops it without one", () => {
+  test("REBIND needs no server identifier (RFC 8415 section 16.7); passt drops it without one", () => {
     const options = `${SERVER} ${ia(address(ADDRESS))} ${CLIENT}`;
     const frame = request("06", `${CLIENT} ${asked(address(ADDRESS))}`);
     expect(answer(new Dhcpv6Server(bare), frame)).toBe(reply("07", options));

@@ -212,7 +212,7 @@ describe("whose an address is", () => {
 });
 
 describe("the question for the guest's MAC address", () => {
-  test("goes out when frames can reach the guest, ARP and neighbor solicitation; the reference loses both", () => {
+  test("goes out when frames can reach the guest, ARP and neighbor solicitation; passt loses both", () => {
     const services = new GuestServices(settings, unseen());
     expect([services.deadlineMs, due(services, 1e9)]).toEqual([Number.POSITIVE_INFINITY, []]);
     services.start(5000, 0);

@@ -67,7 +67,7 @@ describe("neighbor solicitations", () => {
     expect(service.counters[NdpCounter.duplicateDetections]).toBe(3);
   });
 
-  test("an address that the guest was about to take is its own: the reference answers for it", () => {
+  test("an address that the guest was about to take is its own: passt answers for it", () => {
     const service = new NdpResponder(config);
     const temporary = "20010db800000000 00000000000000bb";
     const asks = () => ask(service, icmp6(GUEST_LL, SOLICITED, solicitation(temporary)));
@@ -124,7 +124,7 @@ describe("router advertisements", () => {
   const solicit = (source: string, option = "") =>
     icmp6(source, `ff02${"00".repeat(13)}02`, `85 00 0000 00000000 ${option}`);
 
-  test("the prefix has no host bits (RFC 4861 section 4.6.2); the reference sends the full address", () => {
+  test("the prefix has no host bits (RFC 4861 section 4.6.2); passt sends the full address", () => {
     expect(ask(new NdpResponder(config), solicit(GUEST_LL))).toContain(plain(prefix));
   });
 

@@ -389,7 +389,7 @@ describe("errors", () => {
   });
 });
 
-test("REF-BUG: two guests with one identifier each have a socket whose identifier the kernel chooses, and their own replies", () => {
+test("unlike passt: two guests with one identifier each have a socket whose identifier the kernel chooses, and their own replies", () => {
   const guests = [new EchoHarness(), new EchoHarness()];
   for (const [i, h] of guests.entries()) h.ping({ identifier: 7, sequence: 3, data: bytes(5, i) });
   // Whatever identifiers there were on the wire: the replies carry the guest's.

@@ -1,3 +1,4 @@
+import { Refused } from "@passt-ts/net-backend/rx-sink";
 import { TcpFlag } from "@passt-ts/wire/tcp";
 import { acceptableSequence, type Connection, State } from "./connection.ts";
 import { type ConnectionStore, List } from "./connection-store.ts";
@@ -59,7 +60,13 @@ export class Acknowledger {
       const sequence = acceptableSequence(connection);
       this.#builder.selectFlow(connection);
       while (connection.ackDue > 0) {
-        if (this.#builder.sendEmpty(sequence, acknowledgment, TcpFlag.ack, window) < 0) {
+        const sent = this.#builder.sendEmpty(sequence, acknowledgment, TcpFlag.ack, window);
+        if (sent === Refused.tooLong) {
+          // No buffer of the driver can hold it: lost, as on a link.
+          connection.ackDue = 0;
+          break;
+        }
+        if (sent < 0) {
           lists.append(List.waitsForRoom, flow);
           return false;
         }

@@ -282,7 +282,7 @@ test("initial sequence numbers differ between flows and grow with time", () => {
   expect((numbers[2] - numbers[0]) >>> 0).toBe(31_250);
 });
 
-test("REF-BUG: however often SYN or SYN,ACK is sent again, a connection has one initial sequence number and its kind stays", () => {
+test("unlike passt: however often SYN or SYN,ACK is sent again, a connection has one initial sequence number and its kind stays", () => {
   const outbound = new EngineRig();
   outbound.input({ flags: F.syn, sequence: 7 });
   outbound.sockets.complete(outbound.sockets.last);

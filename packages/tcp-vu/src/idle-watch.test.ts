@@ -86,7 +86,7 @@ test("without room in the ring a keepalive is left out, and the next one comes i
   expect(rig.pass(30_000).length).toBe(1);
 });
 
-test("a connection that neither side uses is reset after 2 h 4 min, within the 2 to 4 h of the reference", () => {
+test("a connection that neither side uses is reset after 2 h 4 min, within the 2 to 4 h of passt", () => {
   const rig = new EngineRig(REAL);
   const end = openOutbound(rig);
   const start = rig.nowMs;

@@ -23,7 +23,7 @@ function openFull(rig: EngineRig, bytes: number): GuestEnd {
   return end;
 }
 
-test("REF-BUG: a batch in order goes to the socket with one send, wherever its frames are cut", () => {
+test("unlike passt: a batch in order goes to the socket with one send, wherever its frames are cut", () => {
   const layouts = [
     [1 << 20],
     [12 + 54, 1 << 20],

@@ -249,7 +249,7 @@ test("an empty socket and a closed window: looked at once, then no timer runs", 
   expect([rig.pass(500_000), rig.engine.deadlineMs, rig.engine.flowCount]).toEqual([[], Infinity, 1]);
 });
 
-test("REF-BUG: a probe without window scale is one byte, in a frame of 55 bytes, and nothing of what follows it", () => {
+test("unlike passt: a probe without window scale is one byte, in a frame of 55 bytes, and nothing of what follows it", () => {
   for (const entryBytes of [[65562], [12, 1514], [66, 600]]) {
     const rig = new EngineRig({ sink: { entryBytes } });
     const end = openOutbound(rig, { options: synOptions(1460), window: 0 });

@@ -11,7 +11,7 @@ import { Ethernet, EtherType, writeEthernet } from "@passt-ts/wire/ethernet";
 import { IpProtocol, Ipv4, writeIpv4 } from "@passt-ts/wire/ipv4";
 import { Ipv6, writeIpv6 } from "@passt-ts/wire/ipv6";
 import { setTcpChecksum, Tcp, TcpFlag, writeTcp, writeTcpSynOptions } from "@passt-ts/wire/tcp";
-import { VirtioNetGso } from "@passt-ts/wire/virtio-net-header";
+import { VirtioNetFlag, VirtioNetGso } from "@passt-ts/wire/virtio-net-header";
 import type { Connection } from "./connection.ts";
 import { TcpCounter } from "./counters.ts";
 import { ERROR_SCRATCH_BYTES } from "./error-writer.ts";
@@ -23,8 +23,6 @@ export const SEGMENT_SCRATCH_BYTES = 128;
 export const SCRATCH_BYTES: number = SEGMENT_SCRATCH_BYTES + ERROR_SCRATCH_BYTES;
 
 const HOP_LIMIT = 255;
-/** VIRTIO_NET_HDR_F_NEEDS_CSUM (virtio 1.3, 5.1.6). */
-const NEEDS_CHECKSUM = 1;
 
 /** Ethernet, IP and TCP header of a segment with payload. */
 export function headerBytesOf(ipVersion: number): number {
@@ -130,7 +128,7 @@ export class SegmentBuilder {
     frames.select(index, this.#frame);
     if (this.#sink.partialChecksum) {
       setTcpChecksum(view, tcpAt, this.#pseudoSum);
-      frames.flags[index] = NEEDS_CHECKSUM;
+      frames.flags[index] = VirtioNetFlag.needsChecksum;
       frames.checksumStart[index] = tcpAt - this.#at;
       frames.checksumOffset[index] = Tcp.checksum;
       if (payloadBytes > this.#segmentBytes) this.#segmentLater(index, headerBytes);

@@ -45,6 +45,15 @@ test("a frame of one segment has no gso_size", () => {
   expect(rig.settle()[0].frame).toMatchObject({ gsoType: 0, gsoSize: 0, headerLength: 0 });
 });
 
+test("over receive buffers so small that a long frame has more entries than one call takes, frames hold fewer segments", () => {
+  const rig = segmentingRig({ sink: { entryBytes: [8] } });
+  const end = openOutbound(rig, { options: synOptions(1460, 7) });
+  rig.sockets.push(end.socket, pattern(50_000));
+  const seen = rig.settle();
+  expect(payloadOf(seen)).toEqual([...pattern(50_000)]);
+  expect(Math.max(...lengthsOf(seen))).toBe(5 * 1460);
+});
+
 test("a driver that takes TSO for one family only gets plain segments of the other", () => {
   const rig = segmentingRig({ sink: { segmentationBytesMax6: 0 } });
   const end = openOutbound(rig, { source: GUEST6, destination: REMOTE6, options: synOptions(1440, 7) });

@@ -145,8 +145,10 @@ export class SendPath {
   #sendFin(connection: Connection, nowMs: number): void {
     this.#builder.selectFlow(connection);
     const { eofSeq, ackSent } = connection;
-    if (this.#builder.sendEmpty(eofSeq, ackSent, TcpFlag.fin | TcpFlag.ack, windowField(connection)) < 0) {
-      this.#waitForRoom(connection);
+    const sent = this.#builder.sendEmpty(eofSeq, ackSent, TcpFlag.fin | TcpFlag.ack, windowField(connection));
+    if (sent < 0) {
+      if (sent === Refused.tooLong) this.#teardown.abort(connection, nowMs);
+      else this.#waitForRoom(connection);
       return;
     }
     this.#store.lists.remove(connection.flow);
@@ -168,11 +170,11 @@ export class SendPath {
   #burst(connection: Connection, budgetBytes: number, nowMs: number): number {
     const usable = this.usable(connection);
     const allowed = usable > 0 ? usable : connection.probeBytes;
-    const frameBytes = this.#framePayloadBytes(connection);
+    let frameBytes = this.#framePayloadBytes(connection);
     let wanted = Math.min(allowed, connection.drained === 1 ? connection.mss : Math.max(frameBytes, budgetBytes));
     // Whole segments only: the rest of the window is worth waiting for.
     if (wanted > connection.mss) wanted -= wanted % connection.mss;
-    this.#reserve(headerBytesOf(connection.ipVersion), frameBytes, wanted);
+    frameBytes = this.#reserve(headerBytesOf(connection.ipVersion), frameBytes, connection.mss, wanted);
     if (this.#reservedBytes === 0) return this.#withoutFrames(connection, nowMs);
     const skip = seqDiff(connection.sndNxt, connection.sndUna) + connection.consumeBytes;
     const bytes = this.#peek(connection, skip);
@@ -191,8 +193,11 @@ export class SendPath {
     return bytes;
   }
 
-  /** Reserves frames for `wanted` bytes and points the payload list at their payload areas. */
-  #reserve(headerBytes: number, frameBytes: number, wanted: number): void {
+  /**
+   * Reserves frames for `wanted` bytes and points the payload list at their payload areas. Returns the payload bytes of
+   * one frame: fewer segments than asked for when these lie in more entries than one call takes.
+   */
+  #reserve(headerBytes: number, frameBytes: number, mss: number, wanted: number): number {
     const sink = this.#sink;
     const { frames } = sink;
     const payload = this.#payload;
@@ -210,14 +215,19 @@ export class SendPath {
       if (bytes === 0) this.#firstFrame = index;
       frames.select(index, this.#frame);
       if (appendRange(payload, this.#frame, frames.offset[index] + headerBytes, take) !== take) {
-        // More entries than one call takes: the frames before this one go now.
         sink.giveBack(index);
+        if (bytes === 0 && take > mss) {
+          frameBytes = mss * Math.max(1, Math.floor(take / mss / 2));
+          continue;
+        }
+        // More entries than one call takes: the frames before this one go now.
         this.#refused = Refused.tooLong;
         break;
       }
       bytes += take;
     }
     this.#reservedBytes = bytes;
+    return frameBytes;
   }
 
   #peek(connection: Connection, skip: number): number {

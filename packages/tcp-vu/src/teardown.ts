@@ -1,3 +1,4 @@
+import { Refused } from "@passt-ts/net-backend/rx-sink";
 import { TcpFlag } from "@passt-ts/wire/tcp";
 import { acceptableSequence, type Connection, State } from "./connection.ts";
 import { type ConnectionStore, List } from "./connection-store.ts";
@@ -70,11 +71,10 @@ export class Teardown {
 
   #sendSelectedReset(connection: Connection): void {
     const sequence = acceptableSequence(connection);
-    if (this.#builder.sendEmpty(sequence, connection.rcvNxt, TcpFlag.rst | TcpFlag.ack, 0) === 0) {
-      this.#counters[TcpCounter.resetsOut]++;
-      this.#store.remove(connection);
-    } else {
-      this.#store.lists.append(List.waitsForRoom, connection.flow);
-    }
+    const sent = this.#builder.sendEmpty(sequence, connection.rcvNxt, TcpFlag.rst | TcpFlag.ack, 0);
+    if (sent === 0) this.#counters[TcpCounter.resetsOut]++;
+    // What no buffer of the driver can hold waits for nothing.
+    if (sent === 0 || sent === Refused.tooLong) this.#store.remove(connection);
+    else this.#store.lists.append(List.waitsForRoom, connection.flow);
   }
 }

@@ -11,10 +11,8 @@ import { Ethernet, EtherType, writeEthernet } from "@passt-ts/wire/ethernet";
 import { IpProtocol, Ipv4, writeIpv4 } from "@passt-ts/wire/ipv4";
 import { Ipv6, writeIpv6 } from "@passt-ts/wire/ipv6";
 import { setUdpChecksum, Udp, writeUdp } from "@passt-ts/wire/udp";
-import { VirtioNetGso } from "@passt-ts/wire/virtio-net-header";
+import { VirtioNetFlag, VirtioNetGso } from "@passt-ts/wire/virtio-net-header";
 
-/** `VIRTIO_NET_HDR_F_NEEDS_CSUM` (virtio 1.3, 5.1.6). */
-const NEEDS_CHECKSUM = 1;
 /** TTL and hop limit of what we send to the guest. */
 const HOP_LIMIT = 255;
 /** The longest IPv4 packet, and the longest payload of an IPv6 packet. */
@@ -111,7 +109,7 @@ export class DatagramWriter {
       : pseudoHeader6(source, sourceAt, destination, destinationAt, IpProtocol.udp, udpLength);
     const { frames } = sink;
     if (sink.partialChecksum) {
-      frames.flags[index] = NEEDS_CHECKSUM;
+      frames.flags[index] = VirtioNetFlag.needsChecksum;
       frames.checksumStart[index] = udpOffset;
       frames.checksumOffset[index] = Udp.checksum;
       view.setUint16(udpAt + Udp.checksum, pseudo);

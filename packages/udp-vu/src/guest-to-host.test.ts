@@ -98,7 +98,7 @@ describe("lengths", () => {
     expect(h.sockets.sent.map((datagram) => datagram.bytes)).toEqual([bytes(0), bytes(65507), bytes(65527)]);
   });
 
-  test("REF-BUG: a frame may be split anywhere, exactly before its payload or inside of it too", () => {
+  test("unlike passt: a frame may be split anywhere, exactly before its payload or inside of it too", () => {
     const h = new UdpHarness();
     const payload = bytes(9);
     for (let split = 0; split <= 42 + 9; split++) h.input({ payload, splits: [split], slackBytes: 20 });

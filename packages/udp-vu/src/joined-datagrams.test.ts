@@ -169,7 +169,7 @@ describe("a driver that takes them in one frame (GUEST_USO)", () => {
   });
 });
 
-test("REF-BUG: a datagram that does not fit a buffer of a driver without mergeable ones is dropped and counted, not cut", () => {
+test("unlike passt: a datagram that does not fit a buffer of a driver without mergeable ones is dropped and counted, not cut", () => {
   const h = new UdpHarness({ sink: { mergeable: false, entryBytes: [12, 1514] } });
   h.send();
   h.reply(bytes(3000));

@@ -192,7 +192,7 @@ function sendChanged(h: UdpHarness, datagram: GuestDatagram, change: (frame: Dat
   return sent;
 }
 
-test("REF-BUG: the quote is the guest's datagram byte for byte, and ends with it", () => {
+test("unlike passt: the quote is the guest's datagram byte for byte, and ends with it", () => {
   const four = new UdpHarness();
   const sent4 = sendChanged(four, { payload: bytes(33), hopLimit: 7 }, (frame) => {
     frame.setUint8(15, 0xb8);

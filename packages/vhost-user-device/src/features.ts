@@ -106,6 +106,18 @@ export function offeredFeatures(capabilities: number, configured: bigint, option
   return features & ~withheld;
 }
 
+const { MAC, MTU, STATUS } = VirtioFeature;
+
+/**
+ * What is left of the offered features for a front-end that chose these protocol features. One without CONFIG has a
+ * configuration space of its own, and what is in it is its own business; the MTU stays for one that tells it (NET_SET_MTU).
+ */
+export function offeredUnder(protocolFeatures: bigint, offered: bigint): bigint {
+  if (hasFeature(protocolFeatures, ProtocolFeature.CONFIG)) return offered;
+  const tellsMtu = hasFeature(protocolFeatures, ProtocolFeature.MTU);
+  return offered & ~(tellsMtu ? featureMask(MAC, STATUS) : featureMask(MAC, STATUS, MTU));
+}
+
 /** What the features that a driver took mean for the data plane. */
 export interface Negotiated {
   readonly headerLength: 10 | 12;

@@ -2,10 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { UnixMessages } from "@passt-ts/linux/unix-message";
 import { createSocketPair } from "@passt-ts/linux/unix-socket";
 import { featureBit, featureMask, ProtocolFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
-import { u64Request } from "@passt-ts/vhost-user-proto/front-end";
+import { plainRequest, u64Request } from "@passt-ts/vhost-user-proto/front-end";
 import { encodeRequest } from "@passt-ts/vhost-user-proto/header";
 import { MessageReader } from "@passt-ts/vhost-user-proto/message-reader";
-import { decodeVringState } from "@passt-ts/vhost-user-proto/payload";
+import { decodeU64, decodeVringState } from "@passt-ts/vhost-user-proto/payload";
 import { BACK_END_REQUESTS, FrontEndRequest } from "@passt-ts/vhost-user-proto/requests";
 import { DeviceRig, testFrame } from "./testing/device-rig.ts";
 import type { TestFrontEnd } from "./testing/front-end.ts";
@@ -172,6 +172,20 @@ describe("in-band notifications", () => {
 });
 
 describe("other requests", () => {
+  test("GET_FEATURES without CONFIG acknowledged leaves MAC, MTU and STATUS out, but the MTU for who tells it", () => {
+    using rig = new DeviceRig({ config: { macAddress: Uint8Array.of(2, 0, 0, 0, 0, 9), mtu: 1500 } });
+    const { CONFIG, MTU, REPLY_ACK } = ProtocolFeature;
+    using guest = rig.frontEnd().boot();
+    const offered = (...chosen: readonly number[]): bigint => {
+      guest.control.send(u64Request("SET_PROTOCOL_FEATURES", featureMask(...chosen)));
+      const fields = featureMask(VirtioFeature.MAC, VirtioFeature.MTU, VirtioFeature.STATUS);
+      return decodeU64(guest.control.ask(plainRequest("GET_FEATURES"))) & fields;
+    };
+    expect(offered(CONFIG, REPLY_ACK)).toBe(featureMask(VirtioFeature.MAC, VirtioFeature.MTU, VirtioFeature.STATUS));
+    expect(offered(MTU, REPLY_ACK)).toBe(featureMask(VirtioFeature.MTU));
+    expect(offered(REPLY_ACK)).toBe(0n);
+  });
+
   const MAC = new Uint8Array([0x52, 0x54, 0, 1, 2, 3]);
 
   test("SEND_RARP: the announcement goes the way of the guest's frames, from its address to everybody", () => {

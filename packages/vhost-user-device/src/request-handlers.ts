@@ -57,7 +57,7 @@ function effect(act: (session: Session, payload: Uint8Array, fds: ReceivedFds) =
 const R = FrontEndRequest;
 
 const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
-  [R.GET_FEATURES, answer((session) => encodeU64(session.context.offeredFeatures))],
+  [R.GET_FEATURES, answer((session) => encodeU64(session.offeredFeatures))],
   [R.SET_FEATURES, effect((session, payload) => session.setFeatures(decodeU64(payload)))],
   [R.SET_OWNER, effect(() => {})],
   // What the specification recommends is to disable all rings.

@@ -12,7 +12,7 @@ import type { Announcement } from "./announcement.ts";
 import { BackEndChannel } from "./back-end-channel.ts";
 import { type NetConfig, NetConfigSpace } from "./config-space.ts";
 import { DirtyLog } from "./dirty-log.ts";
-import { type Negotiated, negotiate } from "./features.ts";
+import { type Negotiated, negotiate, offeredUnder } from "./features.ts";
 import { InflightBuffer } from "./inflight-buffer.ts";
 import { MemoryMap } from "./memory-map.ts";
 import type { ReceivedFds } from "./received-fds.ts";
@@ -45,6 +45,7 @@ export class Session {
   features = 0n;
   protocolFeatures = 0n;
   map: MemoryMap | null = null;
+  #protocolIsChosen = false;
   #status = 0;
   #negotiated: Negotiated = negotiate(0n);
   #channel: BackEndChannel | null = null;
@@ -59,6 +60,12 @@ export class Session {
     // Nothing of what the front-end before agreed on holds for this one.
     context.backend.setCapabilities(0, this.#negotiated.headerLength);
     context.announcement.cancel();
+  }
+
+  /** What GET_FEATURES is answered: before protocol features are chosen, all that is offered. */
+  get offeredFeatures(): bigint {
+    const { offeredFeatures } = this.context;
+    return this.#protocolIsChosen ? offeredUnder(this.protocolFeatures, offeredFeatures) : offeredFeatures;
   }
 
   /** Acknowledges virtio features. @throws VhostUserError when one was not offered. */
@@ -109,6 +116,7 @@ export class Session {
       throw new VhostUserError("BAD_NEGOTIATION", "in-band notifications without BACKEND_REQ and REPLY_ACK");
     }
     this.protocolFeatures = features;
+    this.#protocolIsChosen = true;
     this.#connectRings();
     this.context.log("debug", `protocol features: ${featureNames(features, ProtocolFeature).join(" ")}`);
   }

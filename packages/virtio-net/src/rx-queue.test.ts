@@ -238,6 +238,16 @@ describe("the header tells the truth", () => {
     expect([rx.partialChecksum, rx.segmentationBytesMax4, rx.segmentationBytesMax6]).toEqual([false, 0, 0]);
   });
 
+  test("joined datagrams are for drivers that take them apart, of either family", () => {
+    const limits = (capabilities: number): number[] => {
+      const { rx } = new ReceiveRig({ capabilities });
+      return [rx.udpSegmentationBytesMax4, rx.udpSegmentationBytesMax6];
+    };
+    const { givesPartialChecksum, givesTso4, givesTso6, givesUso } = Capability;
+    expect(limits(givesPartialChecksum | givesUso)).toEqual([65550, 65550]);
+    expect(limits(givesPartialChecksum | givesTso4 | givesTso6)).toEqual([0, 0]);
+  });
+
   for (const layout of [[1526], [12, 1514], [1, 2, 3, 4, 5, 1500], [3]]) {
     test(`the offload columns become the header, little-endian, over [${layout}]`, () => {
       const capabilities = Capability.givesPartialChecksum | Capability.givesTso6;

@@ -41,6 +41,8 @@ export class RxQueue implements RxSink {
   partialChecksum = false;
   segmentationBytesMax4 = 0;
   segmentationBytesMax6 = 0;
+  udpSegmentationBytesMax4 = 0;
+  udpSegmentationBytesMax6 = 0;
 
   readonly #queueSizeMax: number;
   readonly #elements: Elements;
@@ -98,6 +100,8 @@ export class RxQueue implements RxSink {
     this.partialChecksum = (capabilities & Capability.givesPartialChecksum) !== 0;
     this.segmentationBytesMax4 = (capabilities & Capability.givesTso4) !== 0 ? FRAME_BYTES_MAX : 0;
     this.segmentationBytesMax6 = (capabilities & Capability.givesTso6) !== 0 ? FRAME_BYTES_MAX : 0;
+    this.udpSegmentationBytesMax4 = (capabilities & Capability.givesUso) !== 0 ? FRAME_BYTES_MAX : 0;
+    this.udpSegmentationBytesMax6 = this.udpSegmentationBytesMax4;
     this.wantRoom(this.#wanted);
   }
 
