@@ -12,14 +12,15 @@ export const isBackgroundProcess = (): boolean => process.env[READY_FD_VARIABLE]
  * Starts this program again as a detached process and waits until it says that its socket is open and its pid file
  * written, or ends. Forking is no choice: the child of a fork has none of the runtime's threads.
  *
- * @param inheritedFd a descriptor to hand on under the same number, or null.
+ * @param inheritedFds descriptors to hand on under the same numbers.
  * @returns the exit code for this process.
  */
-export async function continueInBackground(args: readonly string[], inheritedFd: number | null): Promise<number> {
-  const readyFd = inheritedFd === 3 ? 4 : 3;
+export async function continueInBackground(args: readonly string[], inheritedFds: readonly number[]): Promise<number> {
+  let readyFd = 3;
+  while (inheritedFds.includes(readyFd)) readyFd++;
   const stdio: ("ignore" | "inherit" | "pipe" | number)[] = ["ignore", "ignore", "inherit"];
-  for (let fd = 3; fd <= Math.max(readyFd, inheritedFd ?? 0); fd++) {
-    stdio[fd] = fd === readyFd ? "pipe" : fd === inheritedFd ? inheritedFd : "ignore";
+  for (let fd = 3; fd <= Math.max(readyFd, ...inheritedFds); fd++) {
+    stdio[fd] = fd === readyFd ? "pipe" : inheritedFds.includes(fd) ? fd : "ignore";
   }
   const child = spawn(process.execPath, [...programArguments(), ...args], {
     detached: true,

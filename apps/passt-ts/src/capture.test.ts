@@ -68,6 +68,16 @@ test("both directions are recorded, each frame with exactly its own length, what
   expect(capture.records).toBe(4);
 });
 
+test("a back-end that is full for a while is so with a capture around it, too", () => {
+  const { windows, backend, sink } = rig();
+  backend.attach(sink);
+  expect(backend.full).toBe(false);
+  backend.send(batchOf(windows, Array(32).fill(frame(60, 1))), 32, 0);
+  expect(backend.full).toBe(true);
+  backend.turn(0);
+  expect(backend.full).toBe(false);
+});
+
 test("a short frame to the guest is padded with zeros to 60 bytes, for the guest and in the record alike", () => {
   const { windows, backend, sink, records } = rig();
   backend.attach(sink);
@@ -123,12 +133,12 @@ test("a frame that was given back is not recorded; room, readiness and offloads 
   const index = given.reserve(100);
   expect([index, given.reserve(100)]).toEqual([0, Refused.noRoom]);
   given.giveBack(index);
-  expect([given.ready, given.partialChecksum, given.segmentationBytesMax4, given.segmentationBytesMax6]).toEqual([
-    true,
-    true,
-    0,
-    0,
-  ]);
+  sink.segmentationBytesMax6 = 1006;
+  sink.udpSegmentationBytesMax4 = 1704;
+  sink.udpSegmentationBytesMax6 = 1706;
+  expect([given.ready, given.partialChecksum]).toEqual([true, true]);
+  expect([given.segmentationBytesMax4, given.segmentationBytesMax6]).toEqual([0, 1006]);
+  expect([given.udpSegmentationBytesMax4, given.udpSegmentationBytesMax6]).toEqual([1704, 1706]);
   expect([given.wantRoom(true), sink.roomWanted]).toEqual([true, true]);
   const again = given.reserve(70);
   const window = windows.add(frame(70, 5));

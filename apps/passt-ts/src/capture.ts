@@ -7,13 +7,12 @@ import type { NetBackend, NetHeaderLength } from "@passt-ts/net-backend/backend"
 import type { FrameBatch } from "@passt-ts/net-backend/frame-batch";
 import type { RxSink } from "@passt-ts/net-backend/rx-sink";
 import type { PcapWriter } from "@passt-ts/pcap/writer";
+import { VirtioNetFlag } from "@passt-ts/wire/virtio-net-header";
 
 /** The longest frame captured: 64 KiB of IP and an Ethernet header. */
 const FRAME_BYTES_MAX = 65536 + 14;
 /** Ethernet's shortest frame without its check sequence; the way to the guest pads to it. */
 const FRAME_BYTES_MIN = 60;
-/** VIRTIO_NET_HDR_F_NEEDS_CSUM (virtio 1.3, 5.1.6). */
-const NEEDS_CHECKSUM = 1;
 /** Where a UDP header has its checksum; there 0 means none (RFC 768), in TCP it is a sum like any other. */
 const UDP_CHECKSUM_OFFSET = 6;
 
@@ -61,7 +60,7 @@ export class Capture implements FrameObserver {
     const microseconds = Math.floor((epochMs - seconds * 1000) * 1000);
     if (this.#frame === null || this.#frame.pool !== frames.pool) this.#frame = new Iov(frames.pool);
     const frame = frames.select(index, this.#frame);
-    if ((frames.flags[index] & NEEDS_CHECKSUM) === 0 || lengthBytes > FRAME_BYTES_MAX) {
+    if ((frames.flags[index] & VirtioNetFlag.needsChecksum) === 0 || lengthBytes > FRAME_BYTES_MAX) {
       this.#writer.write(frame, frames.offset[index], lengthBytes, seconds, microseconds);
       return;
     }
@@ -98,6 +97,10 @@ export class CapturingBackend implements NetBackend {
 
   get deadlineMs(): number {
     return this.#inner.deadlineMs;
+  }
+
+  get full(): boolean {
+    return this.#inner.full === true;
   }
 
   setCapabilities(capabilities: number, headerLength: NetHeaderLength): number {
@@ -157,6 +160,14 @@ class CapturingSink implements RxSink {
 
   get segmentationBytesMax6(): number {
     return this.#inner.segmentationBytesMax6;
+  }
+
+  get udpSegmentationBytesMax4(): number {
+    return this.#inner.udpSegmentationBytesMax4 ?? 0;
+  }
+
+  get udpSegmentationBytesMax6(): number {
+    return this.#inner.udpSegmentationBytesMax6 ?? 0;
   }
 
   get ready(): boolean {

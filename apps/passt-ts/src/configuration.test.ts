@@ -87,7 +87,7 @@ describe("the configuration", () => {
     expect(servers(...four.flatMap((one) => ["-D", one]))[0]).toEqual(four.slice(0, 3));
   });
 
-  test("REF-BUG: search domains given: one or more in each option, six at most, and none takes back", () => {
+  test("unlike passt: search domains given: one or more in each option, six at most, and none takes back", () => {
     expect(made(["-S", "a.example  b.example", "-S", "c.example"]).searchDomains).toEqual([
       "a.example",
       "b.example",
@@ -130,6 +130,10 @@ describe("the configuration", () => {
     const { ourMac, guestMac } = made(["-M", "52:54:00:00:00:01", "--guest-mac", "52:54:00:00:00:02"]);
     expect([formatMac(ourMac), formatMac(guestMac)]).toEqual(["52:54:00:00:00:01", "52:54:00:00:00:02"]);
     expect(formatMac(made([]).guestMac)).not.toBe(formatMac(made([]).ourMac));
+  });
+
+  test("busy polling takes microseconds, and is off unless it is asked for", () => {
+    expect([made([]).busyPollUs, made(["--busy-poll", "50"]).busyPollUs]).toEqual([0, 50]);
   });
 
   test("SO_PEEK_OFF and offloads can be done without", () => {
@@ -267,6 +271,7 @@ describe("the configuration", () => {
     [["--fqdn", "a..b"]],
     [["--stats", "x"]],
     [["--stats", "-1"]],
+    [["--busy-poll", "1000001"]],
     [["-t", "99999"]],
     [["-t", "22", "--no-tcp"]],
     [["-u", "53", "--no-udp"]],

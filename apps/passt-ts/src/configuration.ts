@@ -18,6 +18,8 @@ export interface Configuration extends LinkConfiguration {
   readonly freebind: boolean;
   readonly peekOffset: boolean;
   readonly offloads: readonly Offload[];
+  /** Microseconds that the data plane looks for work before it sleeps. */
+  readonly busyPollUs: number;
   readonly oneOff: boolean;
   readonly pcapFile: string | null;
   readonly logLevel: LogLevel;
@@ -30,6 +32,8 @@ export interface Surroundings extends FamilySources {
   readonly machineId: string;
   readonly socketPath: string;
   readonly ephemeral: EphemeralRange;
+  /** What the guest is told without -m; 65520 when it is left out. */
+  readonly mtu?: number;
 }
 
 const MTU_DEFAULT = 65520;
@@ -39,6 +43,7 @@ const MTU_MIN_IPV4 = 68;
 const MTU_MIN_IPV6 = 1280;
 const OUR_MAC_DEFAULT = "9a:55:9a:55:9a:55";
 const STATISTICS_SECONDS_MAX = 1_000_000;
+const BUSY_POLL_US_MAX = 1_000_000;
 
 /** Makes the configuration from the options, and from the host where they leave it open. @throws UsageError */
 export function configure(line: CommandLine, surroundings: Surroundings): Configuration {
@@ -46,7 +51,7 @@ export function configure(line: CommandLine, surroundings: Surroundings): Config
   const onlyFamily = line.lastOf("ipv4-only", "ipv6-only");
   const switches = switchesOf(line);
   return {
-    mtu: mtuOf(line, surroundings.warn),
+    mtu: mtuOf(line, surroundings),
     ourMac,
     guestMac: guestMacOf(line, surroundings, ourMac),
     ourLinkLocal: ourLinkLocalOf(line, surroundings.network),
@@ -60,6 +65,7 @@ export function configure(line: CommandLine, surroundings: Surroundings): Config
     freebind: line.has("freebind"),
     peekOffset: !line.has("no-peek-offset"),
     offloads: parseOffloads(line.last("offload")),
+    busyPollUs: numberOption(line, "busy-poll", { otherwise: 0, min: 0, max: BUSY_POLL_US_MAX }),
     oneOff: line.has("one-off") || line.lastOf("fd", "socket") === "fd",
     pcapFile: line.last("pcap") ?? null,
     logLevel: logLevelOf(line),
@@ -75,8 +81,9 @@ export function logLevelOf(line: CommandLine): LogLevel {
   return last === "debug" ? "debug" : "info";
 }
 
-function mtuOf(line: CommandLine, warn: (text: string) => void): number {
-  const mtu = numberOption(line, "mtu", { otherwise: MTU_DEFAULT, min: 0, max: MTU_MAX });
+function mtuOf(line: CommandLine, surroundings: Surroundings): number {
+  const { warn } = surroundings;
+  const mtu = numberOption(line, "mtu", { otherwise: surroundings.mtu ?? MTU_DEFAULT, min: 0, max: MTU_MAX });
   if (mtu === 0) return mtu;
   if (mtu < MTU_MIN_IPV4) warn(`an MTU of ${mtu} is too small for IPv4, which needs ${MTU_MIN_IPV4}`);
   if (mtu < MTU_MIN_IPV6) warn(`an MTU of ${mtu} is too small for IPv6, which needs ${MTU_MIN_IPV6}`);

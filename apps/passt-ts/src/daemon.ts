@@ -1,22 +1,27 @@
+import { releaseProgramCode } from "@passt-ts/linux/program-code";
 import { raiseOpenFilesLimit } from "@passt-ts/linux/resource-limits";
+import type { BackendChoice } from "./backend-option.ts";
 import { isBackgroundProcess, sayReady } from "./background.ts";
 import type { CommandLine } from "./command-line.ts";
 import { configure, type Surroundings } from "./configuration.ts";
 import { DataPlaneThread } from "./data-plane-thread.ts";
 import { openForwards } from "./forward-sockets.ts";
 import type { FrontEndSocket } from "./front-end-socket.ts";
-import { RESOLVER_PATH, readEphemeralRange, readMachineId, readResolver } from "./host-files.ts";
+import { RESOLVER_PATH, readEphemeralRange, readFlowTimers, readMachineId, readResolver } from "./host-files.ts";
 import { HostFollower } from "./host-follower.ts";
 import { readHostNetwork } from "./host-network.ts";
 import { HostWatcher } from "./host-watcher.ts";
 import { become, type Identity } from "./identity.ts";
-import { openOutputFile, writePidFile } from "./output-file.ts";
+import { IDLE_LOOK_MS, IdleMemory } from "./idle-memory.ts";
+import { type OpenedTap, openTapOf } from "./opened-tap.ts";
+import { openOutputFile, openOutputStream, writePidFile } from "./output-file.ts";
 import type { ProgramLog } from "./program-log.ts";
 
 /** What a daemon works with. */
 export interface DaemonOptions {
   readonly line: CommandLine;
   readonly frontEnd: FrontEndSocket;
+  readonly backend: BackendChoice;
   /** Whom to become once everything is open; null: nobody else. */
   readonly identity: Identity | null;
   readonly log: ProgramLog;
@@ -26,7 +31,9 @@ export interface DaemonOptions {
 export class Daemon {
   readonly #options: DaemonOptions;
   readonly #thread: DataPlaneThread;
-  readonly #watcher: HostWatcher;
+  /** Null where the back-end has nothing from the host's network. */
+  readonly #watcher: HostWatcher | null;
+  readonly #stopped: PromiseWithResolvers<null> = Promise.withResolvers<null>();
   #follower: HostFollower | null = null;
   #pidFd: number | null = null;
   #failed = false;
@@ -35,13 +42,17 @@ export class Daemon {
     this.#options = options;
     this.#thread = new DataPlaneThread(options.log.write);
     // Before the host is read for the first time: no change goes unseen.
-    this.#watcher = new HostWatcher({
+    const watching = {
       resolverPath: RESOLVER_PATH,
       changed: () => this.#follower?.follow(),
-      warn: (text) => options.log.write("warning", text),
-    });
-    this.#thread.onWatched = () => this.#watcher.wake();
-    const stop = () => this.#thread.stop();
+      warn: (text: string) => options.log.write("warning", text),
+    };
+    this.#watcher = options.backend.tap === null ? new HostWatcher(watching) : null;
+    this.#thread.onWatched = () => this.#watcher?.wake();
+    const stop = () => {
+      this.#stopped.resolve(null);
+      this.#thread.stop();
+    };
     for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) process.on(signal, stop);
     const fail = (error: unknown) => {
       options.log.write("error", error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -55,21 +66,25 @@ export class Daemon {
   /** Serves until it is asked to end, or cannot go on. The program's exit code. @throws UsageError before it serves. */
   async run(): Promise<number> {
     const { frontEnd, log } = this.#options;
-    await this.#start();
+    if (!(await this.#start())) return this.#failed ? 1 : 0;
     const failedEarly = await Promise.race([this.#thread.ready.then(() => false), this.#thread.ended.then(() => true)]);
     if (!failedEarly && frontEnd.path !== null) log.write("info", `listening at ${frontEnd.path}`);
     if (!failedEarly) await this.#detach();
+    const memory = new IdleMemory(processorMs, releaseProgramCode);
+    setInterval(() => memory.look(), IDLE_LOOK_MS).unref();
     const failure = await this.#thread.ended;
     this.#thread.close();
-    this.#watcher.close();
+    this.#watcher?.close();
     if (failure !== null) log.write("error", failure);
     return failure === null && !this.#failed ? 0 : 1;
   }
 
-  /** Opens what options name, gives up privileges, and sets the data plane going, in this order. */
-  async #start(): Promise<void> {
-    const { line, frontEnd, identity } = this.#options;
-    const surroundings = this.#surroundings();
+  /** Opens what options name, gives up privileges, and sets the data plane going, in this order. False when asked to end. */
+  async #start(): Promise<boolean> {
+    const { line, frontEnd, backend, identity } = this.#options;
+    // Whom we become may not open it.
+    const tap = openTapOf(backend);
+    const surroundings = tap === null ? this.#surroundings() : this.#tapSurroundings(tap);
     const configuration = configure(line, surroundings);
     raiseOpenFilesLimit();
     const pidPath = line.last("pid");
@@ -79,13 +94,27 @@ export class Daemon {
       ipv6: configuration.ipv6 !== null,
       freebind: configuration.freebind,
     });
-    const pcapFd = configuration.pcapFile === null ? null : openOutputFile(configuration.pcapFile, "-p");
+    let pcapFd: number | null = null;
+    if (configuration.pcapFile !== null) {
+      pcapFd = await Promise.race([openOutputStream(configuration.pcapFile, "-p"), this.#stopped.promise]);
+      if (pcapFd === null) return false;
+    }
     // The Worker's modules may be out of the reach of whom we become.
     await this.#thread.loaded;
     if (identity !== null) this.#become(identity);
     const fd = frontEnd.take();
     const fds = frontEnd.path === null ? { listenFd: null, frontEndFd: fd } : { listenFd: fd, frontEndFd: null };
-    this.#thread.start({ configuration, ...fds, pcapFd, forwards, watchedFds: this.#watcher.fds });
+    this.#thread.start({
+      configuration,
+      backendName: backend.name,
+      tapFd: tap?.fd ?? null,
+      ...fds,
+      pcapFd,
+      forwards,
+      timers: readFlowTimers(),
+      watchedFds: this.#watcher?.fds ?? [],
+    });
+    if (tap !== null) return true;
     this.#follower = new HostFollower({
       line,
       surroundings,
@@ -94,6 +123,7 @@ export class Daemon {
       apply: (link) => this.#thread.configure(link),
       log: this.#options.log.write,
     });
+    return true;
   }
 
   #become(identity: Identity): void {
@@ -114,6 +144,21 @@ export class Daemon {
     };
   }
 
+  /** What a guest on a tap has from us is its MAC address and its MTU: nothing comes from the host's network. */
+  #tapSurroundings({ interfaceName, mtu }: OpenedTap): Surroundings {
+    const { frontEnd, log } = this.#options;
+    return {
+      network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0 },
+      resolver: { nameServers: [], searchDomains: [] },
+      machineId: readMachineId(),
+      // Guests on one bridge need different MAC addresses.
+      socketPath: frontEnd.path ?? interfaceName,
+      ephemeral: readEphemeralRange(),
+      warn: (text) => log.write("warning", text),
+      mtu,
+    };
+  }
+
   /** Tells the world that we serve; in the background nothing keeps us where we were started any longer. */
   async #detach(): Promise<void> {
     if (this.#pidFd !== null) writePidFile(this.#pidFd);
@@ -122,4 +167,10 @@ export class Daemon {
     process.chdir("/");
     await sayReady();
   }
+}
+
+/** Processor time of all threads so far. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

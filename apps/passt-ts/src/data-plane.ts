@@ -1,17 +1,21 @@
 import { deserialize } from "node:v8";
 import type { LinkConfiguration } from "@passt-ts/backend-sockets/link-configuration";
 import { SocketBackend } from "@passt-ts/backend-sockets/socket-backend";
+import { TapBackend } from "@passt-ts/backend-tap/tap-backend";
 import { WindowTable } from "@passt-ts/iov/windows";
 import { EpollEvent, EventLoop } from "@passt-ts/linux/event-loop";
 import { EventSignal } from "@passt-ts/linux/eventfd";
 import { writeBytes } from "@passt-ts/linux/file-io";
 import { copyBytesNatively } from "@passt-ts/linux/native-copy";
 import { closeFd, OwnedFd } from "@passt-ts/linux/owned-fd";
+import { adoptTap } from "@passt-ts/linux/tap-device";
 import type { NetBackend } from "@passt-ts/net-backend/backend";
 import { PcapWriter } from "@passt-ts/pcap/writer";
 import { VhostUserDevice } from "@passt-ts/vhost-user-device/device";
 import { DeviceCounter } from "@passt-ts/vhost-user-device/device-counter";
 import { featureMask, ProtocolFeature } from "@passt-ts/vhost-user-proto/features";
+import { BACKENDS } from "./backend-kinds.ts";
+import { BusyPoll, type Polled } from "./busy-poll.ts";
 import { Capture, CapturingBackend } from "./capture.ts";
 import { ControlBlock } from "./control-block.ts";
 import { FaultGuard } from "./fault-guard.ts";
@@ -36,14 +40,16 @@ const now = (): number => performance.now();
 
 /**
  * Everything that moves the guest's traffic, in one object on one thread: the loop, the device with the guest's memory
- * and rings, the back-end with its sockets, flows and timers, and the capture.
+ * and rings, the back-end with its sockets, flows and timers or its tap, and the capture.
  */
 export class DataPlane {
   readonly #loop: EventLoop = new EventLoop();
   readonly #windows: WindowTable = new WindowTable(copyBytesNatively);
   readonly #control: ControlBlock;
   readonly #signal: EventSignal = new EventSignal();
-  readonly #sockets: SocketBackend;
+  /** The back-end as it is: one of the two; and with what is around it. */
+  readonly #sockets: SocketBackend | null;
+  readonly #tap: TapBackend | null;
   readonly #backend: NetBackend;
   readonly #capture: Capture | null;
   readonly #pcapFd: number | null;
@@ -52,6 +58,12 @@ export class DataPlane {
   readonly #say: (message: WorkerMessage) => void;
   readonly #faults: FaultGuard;
   readonly #reporter: StatisticsReporter;
+  readonly #busyPoll: BusyPoll;
+  readonly #polled: Polled = {
+    wait: (timeoutMs) => this.#loop.wait(timeoutMs),
+    look: () => this.#device.look(),
+    allowKicks: () => this.#device.allowKicks(),
+  };
   #ending = false;
 
   /**
@@ -71,20 +83,12 @@ export class DataPlane {
     // Edge-triggered: it is the main thread that reads them, whenever it comes to it.
     const changes = EpollEvent.readable | EpollEvent.edgeTriggered;
     for (const fd of start.watchedFds) this.#loop.add(fd, changes, { onEvent: () => this.#onWatched() }, 0);
-    this.#sockets = new SocketBackend({
-      loop: this.#loop,
-      windows: this.#windows,
-      link: configuration,
-      forwards: start.forwards,
-      peekOffset: configuration.peekOffset,
-      random: secureRandom,
-      startSeconds: Date.now() / 1000,
-      clock: now,
-      warn: (text) => this.#log("warning", text),
-    });
+    const backend = this.#createBackend(start);
+    this.#sockets = backend instanceof SocketBackend ? backend : null;
+    this.#tap = backend instanceof TapBackend ? backend : null;
     this.#pcapFd = start.pcapFd;
     this.#capture = start.pcapFd === null ? null : this.#openCapture(start.pcapFd);
-    this.#backend = this.#observed(wrap(this.#sockets), configuration.logLevel === "trace");
+    this.#backend = this.#observed(wrap(backend), configuration.logLevel === "trace");
     this.#device = new VhostUserDevice({
       loop: this.#loop,
       windows: this.#windows,
@@ -100,6 +104,10 @@ export class DataPlane {
         if (configuration.oneOff && (frontEndFd !== null || this.#hasHeardFrontEnd)) this.#ending = true;
       },
     });
+    if (this.#sockets !== null) {
+      const skips = this.#sockets.engines?.peekOffset ? "used" : "not used";
+      this.#log("debug", `SO_PEEK_OFF is ${skips}`);
+    }
     this.#faults = new FaultGuard(this.#log);
     this.#reporter = new StatisticsReporter({
       intervalMs: configuration.statisticsIntervalMs,
@@ -107,6 +115,7 @@ export class DataPlane {
       log: this.#log,
       nowMs: now(),
     });
+    this.#busyPoll = new BusyPoll(configuration.busyPollUs / 1000, now);
     if (listenFd !== null) this.#device.listenOn(new OwnedFd(listenFd));
     if (frontEndFd !== null) this.#device.adopt(new OwnedFd(frontEndFd));
   }
@@ -139,9 +148,9 @@ export class DataPlane {
   #turn(): void {
     const nowMs = now();
     this.#reporter.turn(nowMs);
-    const more = this.#device.turn(nowMs);
-    const deadlineMs = Math.min(this.#device.deadlineMs, this.#reporter.deadlineMs);
-    this.#loop.wait(more ? 0 : Math.max(0, deadlineMs - now()));
+    this.#device.leavesKicksSuppressed = this.#busyPoll.spinsNext;
+    if (this.#device.turn(nowMs)) this.#loop.wait(0);
+    else this.#busyPoll.wait(this.#polled, Math.min(this.#device.deadlineMs, this.#reporter.deadlineMs));
   }
 
   /** Takes the guest's connection and memory away, so that the device and the back-end begin anew. */
@@ -155,7 +164,35 @@ export class DataPlane {
   }
 
   #statistics(): string {
-    return statisticsOf(this.#device, this.#sockets, this.#capture);
+    return statisticsOf({
+      device: this.#device,
+      sockets: this.#sockets,
+      tap: this.#tap,
+      capture: this.#capture,
+    });
+  }
+
+  #createBackend({ backendName, tapFd, configuration, forwards, timers }: StartMessage): NetBackend {
+    const [loop, windows] = [this.#loop, this.#windows];
+    return BACKENDS.create(backendName, {
+      loop,
+      windows,
+      report: (level, text) => this.#log(level, text),
+      tap: tapFd === null ? null : adoptTap(new OwnedFd(tapFd)),
+      sockets: () =>
+        new SocketBackend({
+          loop,
+          windows,
+          link: configuration,
+          forwards,
+          timers,
+          peekOffset: configuration.peekOffset,
+          random: secureRandom,
+          startSeconds: Date.now() / 1000,
+          clock: now,
+          warn: (text) => this.#log("warning", text),
+        }),
+    });
   }
 
   /** The back-end, with whoever wants to see its frames around it. */
@@ -181,7 +218,7 @@ export class DataPlane {
 
   #configure(link: LinkConfiguration): void {
     try {
-      this.#sockets.configure(link, now());
+      this.#sockets?.configure(link, now());
     } catch (error) {
       this.#log("warning", `the guest's link stays as it was: ${(error as Error).message}`);
     }

@@ -87,7 +87,7 @@ describe("the grammar of -t and -u", () => {
     expect(all.every(({ targetAddress }) => targetAddress?.[3] === 0x0a000005)).toBe(true);
   });
 
-  test("REF-BUG: 'all' together with ports of its own leads those elsewhere, and they are no best effort", () => {
+  test("unlike passt: 'all' together with ports of its own leads those elsewhere, and they are no best effort", () => {
     for (const text of ["all,22:23", "22:23,all"]) {
       const forwards = parse(text);
       expect(forwards.find(({ port }) => port === 22)).toMatchObject({ targetPort: 23, bestEffort: false });

@@ -1,8 +1,10 @@
-import { fstatSync, unlinkSync } from "node:fs";
+import { lstatSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { OwnedFd } from "@passt-ts/linux/owned-fd";
+import { AF_UNIX, SO_ACCEPTCONN, SO_DOMAIN, SO_TYPE, SOCK_STREAM, SOL_SOCKET } from "@passt-ts/linux/socket-constants";
+import { SocketOptions } from "@passt-ts/linux/socket-options";
 import { Errno, SystemError } from "@passt-ts/linux/system-error";
-import { listenUnix } from "@passt-ts/linux/unix-socket";
+import { isConnectedUnix, listenUnix } from "@passt-ts/linux/unix-socket";
 import type { CommandLine } from "./command-line.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -54,26 +56,33 @@ export function inheritedFd(line: CommandLine): number | null {
   if (text === undefined || line.lastOf("fd", "socket") === "socket") return null;
   const fd = /^\d{1,6}$/.test(text) ? Number(text) : -1;
   if (fd < INHERITED_FD_MIN) throw new UsageError(`-F: '${text}' is not a descriptor from ${INHERITED_FD_MIN} on`);
-  if (!isSocketFd(fd)) throw new UsageError(`-F: descriptor ${fd} is not an open socket`);
+  const options = new SocketOptions();
+  const option = (name: number): number => options.get(fd, SOL_SOCKET, name);
+  if (option(SO_DOMAIN) < 0) throw new UsageError(`-F: descriptor ${fd} is not an open socket`);
+  if (option(SO_DOMAIN) !== AF_UNIX || option(SO_TYPE) !== SOCK_STREAM)
+    throw new UsageError(`-F: descriptor ${fd} is not a stream socket of the UNIX domain`);
+  if (option(SO_ACCEPTCONN) !== 0) throw new UsageError(`-F: descriptor ${fd} listens; a connected socket is needed`);
+  if (!isConnectedUnix(fd)) throw new UsageError(`-F: descriptor ${fd} is not connected`);
   return fd;
 }
 
-function isSocketFd(fd: number): boolean {
-  try {
-    return fstatSync(fd).isSocket();
-  } catch {
-    return false;
-  }
-}
-
 function listenAt(path: string): OwnedFd {
+  // The kernel would take an empty path for leave to choose an abstract name.
+  if (path === "") throw new UsageError("-s: the path is empty");
   try {
     return listenUnix({ path });
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    if (error.errno === Errno.EADDRINUSE) throw new UsageError(`-s: ${path} is in use by another process`);
+    if (error.errno === Errno.EADDRINUSE) {
+      const why = isSocketPath(path) ? "is in use by another process" : "exists and is not a socket";
+      throw new UsageError(`-s: ${path} ${why}`);
+    }
     throw new UsageError(`-s: cannot listen at ${path}: ${error.message}`);
   }
+}
+
+function isSocketPath(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? true;
 }
 
 function firstFreePath(): FrontEndSocket {

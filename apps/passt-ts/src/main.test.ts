@@ -1,13 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
-import { createSocketPair } from "@passt-ts/linux/unix-socket";
+import { openSocket } from "@passt-ts/linux/inet-socket";
+import { OwnedFd } from "@passt-ts/linux/owned-fd";
+import { AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from "@passt-ts/linux/socket-constants";
+import { createSocketPair, listenUnix } from "@passt-ts/linux/unix-socket";
 import { TestFrontEnd } from "@passt-ts/vhost-user-device/testing/front-end";
 import { hexOf } from "@passt-ts/wire/testing/frame-bytes";
 import manifest from "../package.json" with { type: "json" };
 import { ARP_LINK, ARP_REPLY, ARP_REQUEST, askForGateway } from "./testing/arp-exchange.ts";
-import { Daemon, runToEnd, sharedFolder } from "./testing/daemon.ts";
+import { Daemon, MAIN, runToEnd, sharedFolder } from "./testing/daemon.ts";
 
 describe("options that end the program at once", () => {
   test("--help: the options on standard output, exit code 0", () => {
@@ -30,6 +33,9 @@ describe("options that end the program at once", () => {
     [["-f", "-F", "77"], "descriptor 77"],
     [["-F", "999999"], "descriptor 999999"],
     [["-f", "-F", "x"], "-F"],
+    [["-f", "-s", ""], "-s: the path is empty"],
+    [["-f", "-s", import.meta.dir], `-s: ${import.meta.dir} exists and is not a socket`],
+    [["-f", "-s", "/dev/null/socket"], "-s: cannot listen at /dev/null/socket"],
     [["-f", "-s", "/proc/nonexistent/socket"], "/proc/nonexistent/socket"],
   ])("%p: one line on standard error that names it, exit code 1", (args, named) => {
     const { exitCode, stdout, stderr } = runToEnd(args);
@@ -108,6 +114,28 @@ describe("the daemon", () => {
     expect(await daemon.ended()).toBe(0);
   });
 
+  test("-F: what is no connected stream socket of the UNIX domain is refused with one line", () => {
+    const folder = sharedFolder();
+    const path = join(folder, "socket");
+    const [sequence, other] = createSocketPair("seqpacket");
+    using listener = listenUnix({ path });
+    const udp = new OwnedFd(openSocket(AF_INET, SOCK_DGRAM));
+    const unconnected = new OwnedFd(openSocket(AF_UNIX, SOCK_STREAM));
+    const file = new OwnedFd(openSync("/dev/null", "r"));
+    for (const [{ fd }, why] of [
+      [file, "is not an open socket"],
+      [udp, "is not a stream socket of the UNIX domain"],
+      [sequence, "is not a stream socket of the UNIX domain"],
+      [listener, "listens; a connected socket is needed"],
+      [unconnected, "is not connected"],
+    ] as const) {
+      const run = Bun.spawnSync([process.execPath, MAIN, "-f", "-F", "3"], { stdio: ["ignore", "ignore", "pipe", fd] });
+      expect([run.exitCode, run.stderr?.toString()]).toEqual([1, `-F: descriptor 3 ${why}\n`]);
+    }
+    for (const socket of [sequence, other, udp, unconnected, file]) socket.close();
+    rmSync(folder, { recursive: true });
+  });
+
   test("a path that is served already is refused; one left behind by a process that died is taken over", async () => {
     await using daemon = await new Daemon().ready();
     const { exitCode, stderr } = runToEnd(["-f", "-s", daemon.socketPath]);
@@ -131,10 +159,31 @@ describe("the daemon", () => {
     await closed;
     await daemon.until(() => daemon.log.slice(before).includes("stream"), "a line about it");
     const lines = daemon.log.slice(before).trimEnd().split("\n");
-    expect(lines.filter((line) => line.includes("stream-mode frames")).length).toBe(1);
+    const refusals = lines.filter((line) => line.includes("stream-mode frames"));
+    expect(refusals).toEqual([expect.stringMatching(/^warning: /)]);
     expect(lines.length).toBeLessThanOrEqual(2);
     using frontEnd = new TestFrontEnd().connect(daemon.socketPath).boot();
     expect(askForGateway(frontEnd)).toBe(ARP_REPLY);
+  });
+
+  test("-p: a named pipe that nobody reads is waited for; SIGTERM ends that as well, exit code 0, no socket left behind", async () => {
+    const folder = sharedFolder();
+    const path = join(folder, "pipe");
+    expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
+    for (const isRead of [true, false]) {
+      await using daemon = new Daemon([...ARP_LINK, "-p", path]);
+      await daemon.until(() => existsSync(daemon.pidPath), "what is opened before the capture");
+      expect(existsSync(daemon.socketPath)).toBe(true);
+      if (isRead) {
+        await using reader = Bun.spawn(["head", "-c", "4", path], { stdout: "pipe" });
+        await daemon.ready();
+        daemon.signal("SIGTERM");
+        expect(hexOf(await new Response(reader.stdout).bytes())).toBe("d4c3b2a1");
+      } else daemon.signal("SIGTERM");
+      expect(await daemon.ended()).toBe(0);
+      expect(existsSync(daemon.socketPath)).toBe(false);
+    }
+    rmSync(folder, { recursive: true });
   });
 
   test("-p: the capture holds both frames, request and reply", async () => {

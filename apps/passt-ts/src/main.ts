@@ -1,4 +1,5 @@
 import { SystemError } from "@passt-ts/linux/system-error";
+import { backendChoiceOf } from "./backend-option.ts";
 import { continueInBackground, isBackgroundProcess } from "./background.ts";
 import { capabilitiesText } from "./capabilities.ts";
 import { type CommandLine, parseCommandLine } from "./command-line.ts";
@@ -26,8 +27,15 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   checkRepairPath(line);
+  const backend = backendChoiceOf(line);
   const fd = inheritedFd(line);
-  if (!line.has("foreground") && !isBackgroundProcess()) return continueInBackground(args, fd);
+  if (!line.has("foreground") && !isBackgroundProcess()) {
+    const tapFd = backend.tap !== null && "fd" in backend.tap ? backend.tap.fd : null;
+    return continueInBackground(
+      args,
+      [fd, tapFd].filter((one) => one !== null),
+    );
+  }
   const identity = identityFor(line.last("runas"), readStarter());
   using log = new ProgramLog({
     level: logLevelOf(line),
@@ -43,7 +51,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (line.has("stderr")) log.write("warning", "--stderr has no effect");
   try {
     using frontEnd = openFrontEndSocket(line);
-    return await new Daemon({ line, frontEnd, identity, log }).run();
+    return await new Daemon({ line, frontEnd, backend, identity, log }).run();
   } catch (error) {
     log.record(error instanceof Error ? error.message : String(error));
     throw error;

@@ -4,37 +4,49 @@ import { UsageError } from "./usage-error.ts";
 
 /** The features that spare work on either side, by the names that --offload takes: virtio's own, in lower case. */
 const OFFLOADS = {
-  csum: VirtioFeature.CSUM as number,
-  "host-tso4": VirtioFeature.HOST_TSO4 as number,
-  "host-tso6": VirtioFeature.HOST_TSO6 as number,
-  "host-uso": VirtioFeature.HOST_USO as number,
-  "guest-csum": VirtioFeature.GUEST_CSUM as number,
-  "guest-tso4": VirtioFeature.GUEST_TSO4 as number,
-  "guest-tso6": VirtioFeature.GUEST_TSO6 as number,
-  "event-idx": VirtioFeature.EVENT_IDX as number,
-  "indirect-desc": VirtioFeature.INDIRECT_DESC as number,
+  csum: featureMask(VirtioFeature.CSUM) as bigint,
+  "host-tso4": featureMask(VirtioFeature.HOST_TSO4) as bigint,
+  "host-tso6": featureMask(VirtioFeature.HOST_TSO6) as bigint,
+  "host-uso": featureMask(VirtioFeature.HOST_USO) as bigint,
+  "guest-csum": featureMask(VirtioFeature.GUEST_CSUM) as bigint,
+  "guest-tso4": featureMask(VirtioFeature.GUEST_TSO4) as bigint,
+  "guest-tso6": featureMask(VirtioFeature.GUEST_TSO6) as bigint,
+  // Both or none: a driver that takes one of them only gets neither.
+  "guest-uso": featureMask(VirtioFeature.GUEST_USO4, VirtioFeature.GUEST_USO6) as bigint,
+  "event-idx": featureMask(VirtioFeature.EVENT_IDX) as bigint,
+  "indirect-desc": featureMask(VirtioFeature.INDIRECT_DESC) as bigint,
+  packed: featureMask(VirtioFeature.RING_PACKED) as bigint,
+  "in-order": featureMask(VirtioFeature.IN_ORDER) as bigint,
 };
 
 export type Offload = keyof typeof OFFLOADS;
 
-/** Every offload. */
-export const ALL_OFFLOADS: readonly Offload[] = Object.keys(OFFLOADS) as Offload[];
+/**
+ * No part of `all`: a driver takes these wherever it finds them, and a packed ring that a killed device leaves behind does not
+ * say by itself how far it came.
+ */
+const NAMED_ONLY: readonly Offload[] = ["packed", "in-order"];
 
-/** Reads the argument of --offload: names separated by commas, `all` or `none`. @throws UsageError */
+const NAMES = Object.keys(OFFLOADS) as Offload[];
+
+/** Every offload that is offered unless told otherwise. */
+export const ALL_OFFLOADS: readonly Offload[] = NAMES.filter((name) => !NAMED_ONLY.includes(name));
+
+/** Reads the argument of --offload: names separated by commas, `all` among them, or `none`. @throws UsageError */
 export function parseOffloads(text: string | undefined): readonly Offload[] {
-  if (text === undefined || text === "all") return ALL_OFFLOADS;
+  if (text === undefined) return ALL_OFFLOADS;
   if (text === "none") return [];
-  const names = text.split(",");
+  const names = text.split(",").flatMap((name): readonly string[] => (name === "all" ? ALL_OFFLOADS : [name]));
   const unknown = names.find((name) => !Object.hasOwn(OFFLOADS, name));
   if (unknown !== undefined) {
-    throw new UsageError(`--offload: '${unknown}' is not all, none or one of ${ALL_OFFLOADS.join(", ")}`);
+    throw new UsageError(`--offload: '${unknown}' is not all, none or one of ${NAMES.join(", ")}`);
   }
-  return ALL_OFFLOADS.filter((name) => names.includes(name));
+  return NAMES.filter((name) => names.includes(name));
 }
 
 /** What a device is to offer and to withhold so that the guest's driver finds these offloads and no others. */
 export function offloadFeatures(offloads: readonly Offload[]): FeatureOptions {
-  const bitsOf = (names: readonly Offload[]): bigint => featureMask(...names.map((name) => OFFLOADS[name]));
+  const bitsOf = (names: readonly Offload[]): bigint => names.reduce((bits, name) => bits | OFFLOADS[name], 0n);
   const wanted = bitsOf(offloads);
   return { offer: wanted & OPTIONAL_FEATURES, withhold: bitsOf(ALL_OFFLOADS) & ~wanted };
 }

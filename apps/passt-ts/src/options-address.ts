@@ -35,7 +35,7 @@ export const ADDRESS_OPTIONS: readonly OptionSection[] = [
         name: "mtu",
         short: "m",
         argument: "BYTES",
-        help: "MTU told to the guest, at most 65521; 0: tell none (default: 65520)",
+        help: "MTU told to the guest, at most 65521; 0: tell none (default: 65520, with a tap its own)",
       },
       {
         name: "interface",

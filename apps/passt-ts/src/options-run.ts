@@ -94,9 +94,21 @@ export const RUN_OPTIONS: readonly OptionSection[] = [
     title: "Device",
     rows: [
       {
+        name: "backend",
+        argument: "NAME",
+        help: "what carries the guest's frames: sockets, tap:INTERFACE or tap:fd=FD (default: sockets)",
+        more: "With a tap the guest is on the network of the interface, and options about addresses, names, services and forwards are refused. An interface that does not exist is made, and goes with the program; one that is to have addresses or be in a bridge is better made before, by 'ip tuntap add dev INTERFACE mode tap'. FD is an inherited descriptor, from 3 on, of a tap or macvtap opened with IFF_NO_PI. The MTU of an interface in another network namespace is not known, and none is told. When an interface is deleted, the next one of that name is used if the user whom the program runs as (--runas) may open it: 'ip tuntap add dev INTERFACE mode tap user USER'.",
+      },
+      {
         name: "offload",
         argument: "LIST",
         help: "offloads offered to the guest's driver: names separated by commas, all or none (default: all)",
+      },
+      {
+        name: "busy-poll",
+        argument: "MICROSECONDS",
+        help: "look for work this long before sleeping: less delay for processor time (default: 0)",
+        more: "The guest does not kick meanwhile. After a few looks in vain it sleeps at once, until there is enough to do again.",
       },
       { name: "no-peek-offset", help: "do without SO_PEEK_OFF, as on kernels that lack it" },
     ],

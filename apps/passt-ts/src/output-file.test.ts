@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { closeSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openOutputFile, writePidFile } from "./output-file.ts";
+import { openOutputFile, openOutputStream, writePidFile } from "./output-file.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -36,9 +36,11 @@ test("the pid file holds our process id in a line of its own, and is closed", ()
 
 test.each(["missing/file", "."])(
   "a path that cannot be written, %s, is refused with one line that names option and path",
-  (name) => {
+  async (name) => {
     const path = join(folder, name);
+    await expect(openOutputStream(path, "-p")).rejects.toThrow(/^-p: cannot write [^\n]+$/);
     expect(() => openOutputFile(path, "-P")).toThrow(/^-P: cannot write [^\n]+$/);
     expect(() => openOutputFile(path, "-P")).toThrow(path);
+    expect(() => openOutputFile("", "-P")).toThrow("cannot write ''");
   },
 );

@@ -5,8 +5,9 @@ import { OPTIONS } from "./option-table.ts";
 
 const PATH = join(import.meta.dir, "../README.md");
 
-/** The rows of the README's tables, cell by cell. */
+/** The rows of the README's tables of options, cell by cell. */
 const ROWS: readonly (readonly string[])[] = readFileSync(PATH, "utf8")
+  .split("\n## Behaviours\n")[0]
   .split("\n")
   .filter((line) => line.startsWith("| `"))
   .map((line) =>

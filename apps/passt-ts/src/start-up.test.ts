@@ -47,7 +47,7 @@ function identitiesOf(pid: number): string[] {
   return [...new Set(lines.map((line) => line.replace(/\s+/g, " ")))];
 }
 
-test("REF-BUG: --print-capabilities: JSON on standard output, exit code 0", () => {
+test("unlike passt: --print-capabilities: JSON on standard output, exit code 0", () => {
   const { exitCode, stdout, stderr } = runToEnd(["--print-capabilities", "--fd=3"]);
   expect([exitCode, stderr]).toEqual([0, ""]);
   expect(JSON.parse(stdout)).toEqual({ type: "net" });
@@ -58,7 +58,7 @@ test.each([
   [["-c", "/tmp/x"], "-c"],
   [["--repair-path", "/tmp/x"], "--repair-path"],
   [["--log-size", "100"], "--log-size"],
-  [["-l", "/proc/nonexistent/log"], "--log-file: cannot write /proc/nonexistent/log"],
+  [["-l", "/proc/nonexistent/log"], "--log-file: cannot write '/proc/nonexistent/log'"],
   [["--runas", "no such user"], "--runas"],
   [["--outbound-if4", "nonesuch0"], "--outbound-if4"],
   [["-i", "nonesuch0"], "--interface"],
@@ -127,7 +127,7 @@ describe("in the background", () => {
 });
 
 describe("whom it becomes", () => {
-  test("REF-BUG: root becomes nobody on every thread; log, capture and pid file in a folder of root's are written all the same", async () => {
+  test("unlike passt: root becomes nobody on every thread; log, capture and pid file in a folder of root's are written all the same", async () => {
     chmodSync(folder, 0o700);
     const [log, capture] = [join(folder, "log"), join(folder, "capture")];
     await using daemon = await new Daemon([...ARP_LINK, "-1", "-d", "-l", log, "-p", capture]).ready();
@@ -225,6 +225,15 @@ describe("the log", () => {
     expect(debug.log).toMatch(/(^|\n)\d+\.\d{4}: listening at /);
   });
 
+  test("--debug says whether SO_PEEK_OFF is used", async () => {
+    const said = async (...args: readonly string[]): Promise<string | undefined> => {
+      await using daemon = await new Daemon([...ARP_LINK, "--debug", ...args]).ready();
+      return / SO_PEEK_OFF is (.*)\n/.exec(daemon.log)?.[1];
+    };
+    expect(await said()).toMatch(/^(not )?used$/);
+    expect(await said("--no-peek-offset")).toBe("not used");
+  });
+
   test("--trace: a line for every frame, with who sends what to whom", async () => {
     await using daemon = await new Daemon([...ARP_LINK, "-1", "--trace"]).ready();
     const frontEnd = new TestFrontEnd().connect(daemon.socketPath).boot();
@@ -249,6 +258,8 @@ describe("the log", () => {
     const before = count();
     await Bun.sleep(1500);
     expect(count()).toBeLessThanOrEqual(before + 1);
+    // No group without a counter.
+    expect(daemon.log).not.toMatch(/(; |statistics: )\w+(;|\n)/);
   });
 });
 

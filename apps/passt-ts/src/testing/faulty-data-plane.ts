@@ -26,10 +26,13 @@ const say = (message: WorkerMessage): void => {
 const dataPlane = new DataPlane(
   {
     configuration,
+    backendName: "sockets",
+    tapFd: null,
     listenFd: listenUnix({ path: socketPath, backlog: 8 }).take(),
     frontEndFd: null,
     pcapFd: null,
     forwards: [],
+    timers: { tcp: {}, udp: {} },
     watchedFds: [],
     control: { shared: control.shared, eventFd: control.eventFd },
   },
