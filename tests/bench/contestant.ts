@@ -3,6 +3,7 @@
 import type { Daemon } from "../guests/daemon.ts";
 import type { Guest } from "../guests/guest.ts";
 import type { Kernel } from "../guests/image.ts";
+import type { HostNamespace } from "../guests/namespace.ts";
 import { TestBed } from "../guests/test-bed.ts";
 import { compileLatency, latencyPort } from "./latency-program.ts";
 
@@ -10,6 +11,16 @@ export interface Program {
   readonly name: string;
   /** Command that takes passt's options; null: the daemon of this checkout. */
   readonly command: readonly string[] | null;
+}
+
+/** What a guest needs to reach the host other than by the daemon's own services. */
+export interface Link {
+  /** Arguments of the guest's kernel. */
+  readonly arguments: readonly string[];
+  /** Before the daemon starts. */
+  prepare(host: HostNamespace): void;
+  /** When the guest has booted. */
+  settle(guest: Guest): Promise<void>;
 }
 
 /** A daemon with a guest on it, ready to be measured. */
@@ -26,7 +37,12 @@ export class Contestant implements AsyncDisposable {
     this.guest = guest;
   }
 
-  static async start(program: Program, kernel: Kernel, options: readonly string[]): Promise<Contestant> {
+  static async start(
+    program: Program,
+    kernel: Kernel,
+    options: readonly string[],
+    link: Link | null = null,
+  ): Promise<Contestant> {
     const iperf = Bun.which("iperf3");
     if (iperf === null) throw new Error("no iperf3");
     const bed = await TestBed.create({ compile: false, open: true });
@@ -34,8 +50,10 @@ export class Contestant implements AsyncDisposable {
       const latency = compileLatency(bed.folder);
       bed.start([iperf, "-s"]);
       bed.start([latency, "serve", String(latencyPort)]);
+      link?.prepare(bed.host);
       const daemon = await bed.startDaemon(options, program.command ?? undefined);
-      const guest = await bed.boot(kernel, daemon, { programs: [iperf, latency] });
+      const guest = await bed.boot(kernel, daemon, { programs: [iperf, latency], arguments: link?.arguments ?? [] });
+      await link?.settle(guest);
       return new Contestant(program.name, bed, daemon, guest);
     } catch (error) {
       await bed[Symbol.asyncDispose]();

@@ -6,14 +6,20 @@ import { latencyPort } from "./latency-program.ts";
 import type { Plan } from "./plan.ts";
 import type { Row } from "./report.ts";
 
-const modes = ["tcp-rr", "tcp-crr", "udp-rr"] as const;
+/** Transactions on one connection, on one each, and of datagrams. */
+export const modes = ["tcp-rr", "tcp-crr", "udp-rr"] as const;
 
-/** Transactions in a second from the guest to the host's loopback. */
-async function transactions(contestant: Contestant, mode: (typeof modes)[number], seconds: number): Promise<number> {
+/** Transactions in a second from the guest to an address of the host: its loopback, unless another is given. */
+export async function transactions(
+  contestant: Contestant,
+  mode: (typeof modes)[number],
+  seconds: number,
+  address: string = gateway4,
+): Promise<number> {
   const output = await contestant.guest.must(
     // Each transaction of tcp-crr leaves a port in TIME-WAIT.
     `echo "1024 65535" >/proc/sys/net/ipv4/ip_local_port_range
-    latency ${mode} ${gateway4} ${latencyPort} ${seconds}`,
+    latency ${mode} ${address} ${latencyPort} ${seconds}`,
     seconds * 1000 + 30_000,
   );
   return Number(output);

@@ -7,17 +7,19 @@ import { findKernel, type Kernel } from "../guests/image.ts";
 import { runToEnd } from "../guests/process.ts";
 import type { Program } from "./contestant.ts";
 import { latencyRows } from "./latency.ts";
+import { memoryStreamRows } from "./memory-stream.ts";
 import { pictureOf } from "./picture.ts";
 import { Plan } from "./plan.ts";
 import { type Circumstances, jsonOf, type Row, tableOf } from "./report.ts";
 import { memoryRows, startRows } from "./start-and-memory.ts";
+import { tapRows } from "./tap.ts";
 import { streamRows } from "./tcp-stream.ts";
 import { datagramRows } from "./testpmd.ts";
 
 const usage = `Usage: bun run bench -- [OPTION]...
 
   --passt PATH     the passt to compare with (default: the one on PATH, if it knows --vhost-user)
-  --rows LIST      of stream, latency, datagram, start, memory (default: all)
+  --rows LIST      of stream, memory-stream, latency, datagram, start, memory, tap (default: all)
   --pairs N        turns of each program for each row (default: 5)
   --seconds N      length of a turn (default: 5)
   --mtu LIST       MTUs of the streams (default: 65520,1500)
@@ -51,7 +53,7 @@ function readOptions() {
   return parseArgs({
     options: {
       passt: { type: "string" },
-      rows: { type: "string", default: "stream,latency,datagram,start,memory" },
+      rows: { type: "string", default: "stream,memory-stream,latency,datagram,start,memory,tap" },
       pairs: { type: "string", default: "5" },
       seconds: { type: "string", default: "5" },
       mtu: { type: "string", default: "65520,1500" },
@@ -76,10 +78,12 @@ const groups: Record<string, (plan: Plan, options: Options) => Promise<Row[]>> =
     }
     return rows;
   },
+  "memory-stream": memoryStreamRows,
   latency: latencyRows,
   datagram: datagramRows,
   start: startRows,
   memory: memoryRows,
+  tap: tapRows,
 };
 
 const firstLine = (command: readonly string[]): string => runToEnd(command).split("\n")[0];

@@ -9,6 +9,7 @@ import { residentMiB } from "./process-usage.ts";
 import type { Row } from "./report.ts";
 
 const flowCount = 1000;
+const settleMs = 6000;
 
 /** Milliseconds from the start of the program to its socket, measured from outside. */
 async function startUp(program: Program): Promise<number> {
@@ -37,6 +38,8 @@ export async function startRows(plan: Plan): Promise<Row[]> {
 
 export async function memoryRows(plan: Plan): Promise<Row[]> {
   await using contestants = await plan.contestants([]);
+  // A guest that has just booted is not idle yet.
+  await Bun.sleep(settleMs);
   const idle = await contestants.inTurns(async (contestant) => residentMiB(contestant.daemonPid));
   const busy = await contestants.inTurns(memoryWithFlows);
   return [

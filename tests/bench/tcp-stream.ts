@@ -10,14 +10,16 @@ import type { Row } from "./report.ts";
 const directions = ["out", "in"] as const;
 type Direction = (typeof directions)[number];
 
-interface StreamFigures {
+/** What one turn came to. */
+export interface StreamFigures {
   /** Payload that arrived, in Gbit/s. */
   readonly gbitPerSecond: number;
   /** Processor seconds of the daemon for each 10^9 bytes that arrived. */
   readonly cpuSecondsPerGigabyte: number;
 }
 
-async function runIperf(
+/** Streams for a while between the guest and a server at `address` of the host. */
+export async function runIperf(
   contestant: Contestant,
   direction: Direction,
   address: string,
