@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { EchoCounter } from "@passt-ts/icmp-vu/echo-counter";
 import { addressesOf, checksumsRight } from "@passt-ts/icmp-vu/testing/harness";
-import { openFileCount } from "@passt-ts/linux/testing/open-files";
+import { openFileCount, runtimeFilesClosed } from "@passt-ts/linux/testing/open-files";
 import { BackendRig, GATEWAY4, GATEWAY6, GUEST4, GUEST6 } from "./backend-rig.ts";
 import { isIcmp, pattern, pingFrame } from "./guest-frames.ts";
 
@@ -99,4 +99,5 @@ function report(): EchoReport {
 Bun.spawnSync(["ip", "link", "set", "lo", "up"]);
 // A new namespace allows ping sockets to nobody.
 if (process.argv[2] === "allow") writeFileSync("/proc/sys/net/ipv4/ping_group_range", "0 0");
+await runtimeFilesClosed();
 process.stdout.write(JSON.stringify(report()));

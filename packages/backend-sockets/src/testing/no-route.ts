@@ -1,5 +1,5 @@
 /** A back-end in a network namespace without any route but loopback's; for a test that made the namespace. */
-import { openFileCount } from "@passt-ts/linux/testing/open-files";
+import { openFileCount, runtimeFilesClosed } from "@passt-ts/linux/testing/open-files";
 import { BackendRig, GUEST6 } from "./backend-rig.ts";
 import { isIcmp, udpFrame } from "./guest-frames.ts";
 import { GuestStream } from "./guest-stream.ts";
@@ -46,4 +46,5 @@ function report(): NoRouteReport {
 }
 
 Bun.spawnSync(["ip", "link", "set", "lo", "up"]);
+await runtimeFilesClosed();
 process.stdout.write(JSON.stringify(report()));

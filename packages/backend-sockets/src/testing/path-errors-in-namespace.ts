@@ -1,7 +1,7 @@
 /** What a guest sees of a path with a router on it; for a test that made the namespace. */
 import { ipv4Words } from "@passt-ts/address-map/address";
 import { addressesOf } from "@passt-ts/icmp-vu/testing/harness";
-import { openFileCount } from "@passt-ts/linux/testing/open-files";
+import { openFileCount, runtimeFilesClosed } from "@passt-ts/linux/testing/open-files";
 import { IpProtocol } from "@passt-ts/wire/ipv4";
 import { BackendRig, GUEST4, GUEST6 } from "./backend-rig.ts";
 import { isIcmp, pattern, pingFrame, udpFrame } from "./guest-frames.ts";
@@ -128,6 +128,7 @@ function report(): PathReport {
 
 const path = await RoutedPath.make();
 try {
+  await runtimeFilesClosed();
   process.stdout.write(JSON.stringify(report()));
 } finally {
   path.close();

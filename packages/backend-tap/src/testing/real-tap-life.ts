@@ -5,7 +5,7 @@ import { interfaceHardwareAddress, interfaceIndex } from "@passt-ts/linux/interf
 import { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { Errno } from "@passt-ts/linux/system-error";
 import { adoptTap, openTap, type TapDevice } from "@passt-ts/linux/tap-device";
-import { openFileCount, openFiles } from "@passt-ts/linux/testing/open-files";
+import { openFileCount, openFiles, runtimeFilesClosed } from "@passt-ts/linux/testing/open-files";
 import { PacketSocket } from "@passt-ts/linux/testing/packet-socket";
 import { BackendRegistry } from "@passt-ts/net-backend/registry";
 import { reservedKinds } from "@passt-ts/net-backend/reserved-kinds";
@@ -125,7 +125,8 @@ describe("names", () => {
     expect(interfaceIndex("early0")).toBe(-Errno.ENODEV);
   });
 
-  test("a descriptor that has no Ethernet frames is refused and closed", () => {
+  test("a descriptor that has no Ethernet frames is refused and closed", async () => {
+    await runtimeFilesClosed();
     const before = openFileCount();
     const tun = openTunDescriptor("tun0", TunFlag.tun | TunFlag.noPacketInformation);
     expect(() => new Named(`tap:fd=${tun}`)).toThrow("is a tun interface");
