@@ -15,6 +15,7 @@ class Script implements Polled {
   /** The time-outs of the waits that were no looks. */
   readonly sleeps: number[] = [];
   looks = 0;
+  pauses = 0;
   kicksAllowed = 0;
 
   readonly clock = (): number => this.nowMs;
@@ -33,6 +34,10 @@ class Script implements Polled {
   look(): boolean {
     this.looks++;
     return this.nowMs >= this.frameAtMs;
+  }
+
+  pause(): void {
+    this.pauses++;
   }
 
   allowKicks(): boolean {
@@ -70,11 +75,11 @@ test("what comes within the time is met without sleeping, and kicks stay suppres
   expect([script.sleeps, script.kicksAllowed]).toEqual([[], 0]);
 });
 
-test("it spins for its time and no longer, then asks for kicks and sleeps for the rest", () => {
+test("it spins for its time and no longer, letting others run, then asks for kicks and sleeps for the rest", () => {
   const script = new Script();
   const poll = new BusyPoll(SPIN_MS, script.clock);
   poll.wait(script, script.nowMs + 10);
-  expect([script.looks, script.kicksAllowed]).toEqual([50, 1]);
+  expect([script.looks, script.pauses, script.kicksAllowed]).toEqual([50, 50, 1]);
   expect(script.sleeps).toEqual([10 - SPIN_MS]);
 });
 

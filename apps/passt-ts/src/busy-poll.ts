@@ -4,6 +4,8 @@ export interface Polled {
   wait(timeoutMs: number): number;
   /** Says whether the guest sent something since its kicks were left suppressed. */
   look(): boolean;
+  /** Lets others run that wait for the processor: the guest may be one of them. */
+  pause(): void;
   /** Asks for kicks again that were left suppressed; true when the guest has sent something first. */
   allowKicks(): boolean;
 }
@@ -56,6 +58,7 @@ export class BusyPoll {
   #spin(polled: Polled, endMs: number): boolean {
     do {
       if (polled.wait(0) > 0 || polled.look()) return true;
+      polled.pause();
     } while (this.#clock() < endMs);
     return false;
   }

@@ -9,6 +9,7 @@ import { writeBytes } from "@passt-ts/linux/file-io";
 import { copyBytesNatively } from "@passt-ts/linux/native-copy";
 import { closeFd, OwnedFd } from "@passt-ts/linux/owned-fd";
 import { adoptTap } from "@passt-ts/linux/tap-device";
+import { yieldProcessor } from "@passt-ts/linux/yield-processor";
 import type { NetBackend } from "@passt-ts/net-backend/backend";
 import { PcapWriter } from "@passt-ts/pcap/writer";
 import { VhostUserDevice } from "@passt-ts/vhost-user-device/device";
@@ -62,6 +63,7 @@ export class DataPlane {
   readonly #polled: Polled = {
     wait: (timeoutMs) => this.#loop.wait(timeoutMs),
     look: () => this.#device.look(),
+    pause: yieldProcessor,
     allowKicks: () => this.#device.allowKicks(),
   };
   #ending = false;

@@ -72,6 +72,7 @@ export interface Libc {
   readonly setgroups: (count: number, groups: number) => number;
   readonly setresgid: (real: number, effective: number, saved: number) => number;
   readonly setresuid: (real: number, effective: number, saved: number) => number;
+  readonly sched_yield: () => number;
   readonly prctl: (option: number, a: number, b: number, c: number, d: number) => number;
   /** The address of a static struct passwd or group, or null for nobody. */
   readonly getpwnam: (name: number) => number | null;
@@ -134,6 +135,7 @@ export const libc: Libc = dlopen("libc.so.6", {
   setgroups: { args: ["u64", "ptr"], returns: "i32" },
   setresgid: { args: ["u32", "u32", "u32"], returns: "i32" },
   setresuid: { args: ["u32", "u32", "u32"], returns: "i32" },
+  sched_yield: { args: [], returns: "i32" },
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   getpwnam: { args: ["ptr"], returns: "ptr" },
   getpwuid: { args: ["u32"], returns: "ptr" },

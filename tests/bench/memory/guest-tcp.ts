@@ -32,6 +32,7 @@ const segmentationBytesMax = 65_535 - Ipv4.headerBytes - Tcp.headerBytes;
 /** We offer 4 MiB, and so does the other side at most. */
 const windowScale = 7;
 const windowField = 0x8000;
+const congestionWindowMax = 8 << 20;
 /** Unacknowledged for so long it is sent again: sooner than a guest would without its probes (RFC 8985 section 7). */
 const retransmitMs = 20;
 
@@ -64,6 +65,9 @@ export class GuestTcp {
   #peerWindow = 0;
   #peerWindowMax = 0;
   #peerScale = 0;
+  /** What may be under way, and up to where that doubles with each round (RFC 5681), in bytes. */
+  #congestionWindow = 0;
+  #threshold = congestionWindowMax;
   #duplicates = 0;
   #progressMs = 0;
   isOpen = false;
@@ -116,7 +120,7 @@ export class GuestTcp {
     // One slot stays for an acknowledgment.
     while (driver.room > 1) {
       const flying = (this.#sequence - this.#unacknowledged) >>> 0;
-      const payloadBytes = Math.min(bytesMax, this.#peerWindow - flying);
+      const payloadBytes = Math.min(bytesMax, Math.min(this.#peerWindow, this.#congestionWindow) - flying);
       // No crumbs, as a guest's stack sends none (RFC 9293 section 3.8.6.2.1).
       if (payloadBytes <= 0) break;
       if (payloadBytes < Math.min(this.#segmentBytes, this.#peerWindowMax / 2) && flying > 0) break;
@@ -140,6 +144,9 @@ export class GuestTcp {
 
   #goBack(nowMs: number): void {
     this.retransmissions++;
+    const flying = (this.#sequence - this.#unacknowledged) >>> 0;
+    this.#threshold = Math.max(flying / 2, 2 * this.#segmentBytes);
+    this.#congestionWindow = this.#threshold;
     this.#sequence = this.#unacknowledged;
     this.#progressMs = nowMs;
     this.#duplicates = 0;
@@ -178,6 +185,7 @@ export class GuestTcp {
     if (this.#tcpOptions.maximumSegmentSize > 0) {
       this.#segmentBytes = Math.min(this.#segmentBytes, this.#tcpOptions.maximumSegmentSize);
     }
+    this.#congestionWindow = 10 * this.#segmentBytes;
     this.#peerWindow = tcpWindow(view, tcp);
     this.#expected = (tcpSequence(view, tcp) + 1) >>> 0;
     if (!this.isOpen) this.#sequence = (this.#sequence + 1) >>> 0;
@@ -195,12 +203,15 @@ export class GuestTcp {
     if (moved > 0x8000_0000) return;
     if (moved > 0) {
       this.acknowledgedBytes += moved;
+      const window = this.#congestionWindow;
+      const growth = window < this.#threshold ? moved : (this.#segmentBytes * moved) / window;
+      this.#congestionWindow = Math.min(window + growth, congestionWindowMax);
       this.#unacknowledged = acknowledgment;
       // What was sent again may have arrived the first time.
       if ((this.#sequence - acknowledgment) >>> 0 > 0x8000_0000) this.#sequence = acknowledgment;
       this.#duplicates = 0;
       this.#progressMs = performance.now();
-    } else if (payloadBytes === 0 && window === this.#peerWindow && this.#sequence !== acknowledgment) {
+    } else if (payloadBytes === 0 && window <= this.#peerWindow && this.#sequence !== acknowledgment) {
       if (++this.#duplicates === 3) this.#goBack(performance.now());
     }
     this.#peerWindow = window;

@@ -1,0 +1,214 @@
+// A million frames leave nothing behind on the data plane's heap: the daemon's own, through a real front-end with a driver of ours, and
+// real sockets on the loopback interface.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { featureMask, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
+import { GuestTcp } from "../bench/memory/guest-tcp.ts";
+import { HostStream } from "../bench/memory/host-stream.ts";
+import { RingDriver } from "../bench/memory/ring-driver.ts";
+import { WorkerDaemon } from "../bench/memory/worker-daemon.ts";
+import { Datagrams } from "./datagrams.ts";
+import { type Heap, HeapReport, Look } from "./heap-report.ts";
+
+const warmUpFrames = 100_000;
+const frames = 1_000_000;
+const objectsMax = 1000;
+/** What so many of the smallest objects take, and what a program compiled anew may. */
+const bytesMax = 256 * 1024;
+/** Frames for which allocations are counted: few enough that the engine does not collect in between. */
+const firstFrames = 200_000;
+/** Ten bytes for each of them, which are no object. */
+const madeBytesMax = 10 * firstFrames;
+const patienceMs = 60_000;
+
+const guest = 0x0a000002;
+const gateway = 0x0a000001;
+const link = "-4 -a 10.0.0.2/24 -g 10.0.0.1 -m 1500 -q".split(" ");
+const queueSize = 256;
+/** Payload of a segment: what counts are frames, not bytes. */
+const segmentBytes = 200;
+
+/** Left out so that each segment and each datagram is a frame of its own. */
+const segmentation = featureMask(
+  VirtioFeature.HOST_TSO4,
+  VirtioFeature.HOST_TSO6,
+  VirtioFeature.GUEST_TSO4,
+  VirtioFeature.GUEST_TSO6,
+  VirtioFeature.GUEST_USO4,
+  VirtioFeature.GUEST_USO6,
+);
+
+const script = new URL("./data-plane.worker.ts", import.meta.url);
+const report = new HeapReport();
+
+let daemon: WorkerDaemon;
+let driver: RingDriver;
+/** @param holds an object for each frame, as a fault would. */
+async function startDaemon(holds: boolean): Promise<WorkerDaemon> {
+  return await WorkerDaemon.start(script, link, { report: report.shared, holds });
+}
+
+beforeAll(async () => {
+  daemon = await startDaemon(false);
+  driver = new RingDriver(daemon.path, queueSize, segmentation);
+});
+afterAll(async () => {
+  driver[Symbol.dispose]();
+  await daemon[Symbol.asyncDispose]();
+});
+
+/** Works until `count` has grown by so many frames. */
+function carry(work: () => void, count: () => number, by: number): void {
+  const goal = count() + by;
+  const endMs = performance.now() + patienceMs;
+  while (count() < goal) {
+    if (performance.now() > endMs) throw new Error(`${count() - goal + by} frames of ${by} in ${patienceMs} ms`);
+    work();
+  }
+}
+
+interface Growth {
+  /** What lies on the heap after the frames and did not before. */
+  readonly keptObjects: number;
+  readonly keptBytes: number;
+  /** What was allocated for the first of them, kept or not. */
+  readonly madeBytes: number;
+}
+
+/** What a million frames do to the heap. */
+function growth(work: () => void, count: () => number): Growth {
+  const ask = (look: Look): Heap => report.ask(look, () => driver.wake());
+  ask(Look.collected);
+  const roomBytes = ask(Look.room).bytes;
+  const before = ask(Look.collected);
+  carry(work, count, firstFrames);
+  const leftBytes = ask(Look.room).bytes;
+  carry(work, count, frames - firstFrames);
+  const after = ask(Look.collected);
+  return {
+    keptObjects: after.objects - before.objects,
+    keptBytes: after.bytes - before.bytes,
+    madeBytes: roomBytes - leftBytes,
+  };
+}
+
+/** A million frames more leave nothing, and make nothing either. */
+function soak(work: () => void, count: () => number): void {
+  carry(work, count, warmUpFrames);
+  const seen = growth(work, count);
+  expect(seen.keptObjects).toBeLessThan(objectsMax);
+  expect(seen.keptBytes).toBeLessThan(bytesMax);
+  expect(seen.madeBytes).toBeLessThan(madeBytesMax);
+}
+
+/** A connection from the guest to a socket of ours. */
+function connection(host: HostStream, guestPort: number): GuestTcp {
+  const ports = { port: host.port, guestPort };
+  const tcp = new GuestTcp(driver, { guest, gateway, ...ports, segmentBytes, sendBytes: segmentBytes });
+  tcp.connect();
+  const endMs = performance.now() + patienceMs;
+  while (!(tcp.isOpen && host.accept())) {
+    if (performance.now() > endMs) throw new Error("no connection");
+    tcp.receive();
+    driver.flush();
+  }
+  return tcp;
+}
+
+test(
+  "TCP to the host leaves nothing on the heap",
+  () => {
+    using host = new HostStream();
+    const tcp = connection(host, 40_001);
+    const work = () => {
+      tcp.send(performance.now());
+      driver.flush();
+      host.sink();
+      tcp.receive();
+    };
+    soak(work, () => driver.sent);
+  },
+  patienceMs,
+);
+
+test(
+  "TCP to the guest leaves nothing on the heap, nor do its acknowledgments",
+  () => {
+    using host = new HostStream();
+    const tcp = connection(host, 40_002);
+    tcp.acknowledgesEach = true;
+    const before = driver.sent;
+    const work = () => {
+      host.feed();
+      tcp.receive();
+      driver.flush();
+    };
+    soak(work, () => driver.received);
+    expect(driver.sent - before).toBeGreaterThan(frames / 2);
+  },
+  patienceMs,
+);
+
+test(
+  "bare ACKs leave nothing on the heap",
+  () => {
+    using host = new HostStream();
+    const tcp = connection(host, 40_003);
+    let turn = 0;
+    const work = () => {
+      while (driver.room > 0) tcp.updateWindow(turn++);
+      driver.flush();
+    };
+    soak(work, () => driver.sent);
+  },
+  patienceMs,
+);
+
+test(
+  "UDP to the host leaves nothing on the heap",
+  () => {
+    using datagrams = new Datagrams(driver, guest, gateway);
+    soak(
+      () => datagrams.toHost(),
+      () => driver.sent,
+    );
+    expect(datagrams.received).toBeGreaterThan(frames / 10);
+  },
+  patienceMs,
+);
+
+test(
+  "UDP to the guest leaves nothing on the heap",
+  () => {
+    using datagrams = new Datagrams(driver, guest, gateway);
+    datagrams.answer();
+    soak(
+      () => datagrams.toGuest(),
+      () => driver.received,
+    );
+  },
+  patienceMs,
+);
+
+test(
+  "an object held for each frame shows in both",
+  async () => {
+    const [sound, soundDriver] = [daemon, driver];
+    daemon = await startDaemon(true);
+    driver = new RingDriver(daemon.path, queueSize, segmentation);
+    try {
+      using datagrams = new Datagrams(driver, guest, gateway);
+      const seen = growth(
+        () => datagrams.toHost(),
+        () => driver.sent,
+      );
+      expect(seen.keptObjects).toBeGreaterThan(frames / 2);
+      expect(seen.madeBytes).toBeGreaterThan(madeBytesMax);
+    } finally {
+      driver[Symbol.dispose]();
+      await daemon[Symbol.asyncDispose]();
+      [daemon, driver] = [sound, soundDriver];
+    }
+  },
+  patienceMs,
+);
