@@ -301,8 +301,8 @@ export class Handshake {
 
   /**
    * Answers a SYN whose connect() failed with an ICMP error when one says it better than a RST. False when a RST is to
-   * say it: also to a guest that had the error and goes on all the same, or did not get it because the ring had no room,
-   * and when there are more errors than a router may send (RFC 4443 section 2.4 f).
+   * say it: also to a guest that had the error twice and goes on all the same, and when there are more errors than a
+   * router may send (RFC 4443 section 2.4 f).
    */
   #tellUnreachable(connection: Connection, error: number, nowMs: number): boolean {
     const { flow, ipVersion } = connection;
