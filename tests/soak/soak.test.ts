@@ -92,6 +92,9 @@ function growth(work: () => void, count: () => number): Growth {
   };
 }
 
+/** What a fault that holds an object for each frame looks like. */
+const isFaulty = ({ keptObjects, madeBytes }: Growth): boolean => keptObjects > frames / 2 && madeBytes > madeBytesMax;
+
 /** A million frames more leave nothing, and make nothing either. */
 function soak(work: () => void, count: () => number): void {
   carry(work, count, warmUpFrames);
@@ -198,12 +201,15 @@ test(
     driver = new RingDriver(daemon.path, queueSize, segmentation);
     try {
       using datagrams = new Datagrams(driver, guest, gateway);
-      const seen = growth(
-        () => datagrams.toHost(),
-        () => driver.sent,
-      );
-      expect(seen.keptObjects).toBeGreaterThan(frames / 2);
-      expect(seen.madeBytes).toBeGreaterThan(madeBytesMax);
+      const look = (): Growth =>
+        growth(
+          () => datagrams.toHost(),
+          () => driver.sent,
+        );
+      // A collection of the engine's own in the middle hides what was made before it: then look once more.
+      const seen = [look()];
+      while (seen.length < 4 && !seen.some(isFaulty)) seen.push(look());
+      expect(seen.filter(isFaulty)).not.toEqual([]);
     } finally {
       driver[Symbol.dispose]();
       await daemon[Symbol.asyncDispose]();
