@@ -21,7 +21,7 @@ test("what is written is read back, whatever the segmentation and the size of th
       const writer = new PcapWriter({
         windows,
         stagingWindow: windows.add(new Uint8Array(stagingBytes).fill(0xa5)),
-        sink: (bytes, length) => void blocks.push(...bytes.subarray(0, length)),
+        sink: (bytes, length) => blocks.push(...bytes.subarray(0, length)),
       });
       for (const { segments, offset, length, seconds, microseconds } of records) {
         const pool = new IovPool(windows, segments.length);

@@ -13,13 +13,12 @@ import {
 } from "./format.ts";
 
 /**
- * Takes the first `lengthBytes` bytes of `bytes`, which belong to the writer again when it returns.
+ * Takes the first `lengthBytes` bytes of `bytes`, which belong to the writer again when it returns. 0 or more is success.
  *
  * A negative result (-errno) says that they are lost; the writer then stops, because a file with a hole in it cannot be
  * read.
  */
-// biome-ignore lint/suspicious/noConfusingVoidType: a sink that cannot fail need not say so
-export type PcapSink = (bytes: Uint8Array, lengthBytes: number) => number | void;
+export type PcapSink = (bytes: Uint8Array, lengthBytes: number) => number;
 
 export interface PcapWriterOptions {
   /** The table that the iovs to write and the staging window belong to. */
