@@ -92,7 +92,7 @@ export class PcapWriter {
   flush(): number {
     if (this.error === 0 && this.#staged > 0) {
       const result = this.#sink(this.#bytes, this.#staged);
-      if (typeof result === "number" && result < 0) this.error = result;
+      if (result < 0) this.error = result;
     }
     this.#staged = 0;
     return this.error;
