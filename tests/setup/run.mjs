@@ -10,11 +10,14 @@ import { installPackages } from "./debian.mjs";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
 const commands = {
-  demo: ["bun", "tests/guests/demo.ts"],
+  demo: [["bun", "tests/guests/demo.ts"]],
   // Packages first, then (they depend on all packages) the tests that cross packages, real guests included. One after the other:
   // some need two processors to themselves, and time-outs are to mean that something hangs.
-  test: ["bun", "run", "turbo", "run", "test", "--concurrency=1", "--continue=always", "--output-logs=full"],
-  setup: ["true"],
+  test: [
+    ["bun", "run", "turbo", "run", "test", "--concurrency=1", "--continue=always", "--output-logs=full"],
+    ["bun", "run", "check"],
+  ],
+  setup: [],
 };
 
 /** Installs what `what` needs; returns the environment in which `bun` is the pinned one. */
@@ -29,15 +32,19 @@ function setUp(what) {
   return env;
 }
 
-/** Runs the command with our terminal; passes signals on and waits, so that the command can put everything away. */
+/** Runs a command with our terminal; passes signals on and waits, so that the command can put everything away. Its exit code. */
 function run(command, env) {
   const child = spawn(command[0], command.slice(1), { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  child.on("error", (error) => {
-    console.error(`setup: ${error.message}`);
-    process.exit(1);
+  const passOn = (signal) => child.kill(signal);
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.on(signal, passOn);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code) => {
+      for (const signal of signals) process.off(signal, passOn);
+      resolve(code ?? 1);
+    });
   });
-  child.on("exit", (code) => process.exit(code ?? 1));
 }
 
 const what = process.argv[2];
@@ -46,7 +53,11 @@ if (!Object.hasOwn(commands, what)) {
   process.exit(2);
 }
 try {
-  run(commands[what], setUp(what));
+  const env = setUp(what);
+  for (const command of commands[what]) {
+    process.exitCode = await run(command, env);
+    if (process.exitCode !== 0) break;
+  }
 } catch (error) {
   console.error(`setup: ${error.message}`);
   process.exit(1);

@@ -1,4 +1,4 @@
-// `bun tests/structure/check.ts`: the last part of `bun run check`.
+// `bun tests/structure/check.ts`: the last part of `bun run check:rules`.
 
 import { resolve } from "node:path";
 import { floors } from "./floors.ts";

@@ -158,7 +158,10 @@ export const lengths: readonly Contract[] = [
   ),
   contract(
     "Nothing is kept at file scope: two devices in one process never disturb each other.",
-    ["tests/structure/rules.test.ts", "our own table points down only, and the whole workspace passes `bun run check`"],
+    [
+      "tests/structure/rules.test.ts",
+      "our own table points down only, and the whole workspace passes `bun run check:rules`",
+    ],
     [inNet("rx-queue-life"), "two devices in one process never disturb each other"],
     [inSockets("tcp-sockets"), "two back-ends in one process, interleaved, do not disturb each other"],
   ),

@@ -7,33 +7,46 @@ import { hasTest } from "./test-names.ts";
 
 const SHOWN = /^\[[^\]]+\]\((?<path>[^)]+)\): (?<name>.+)$/;
 
+/** One test that a row names: where it is named, "path:line", its file from the root, and its name; null where the cell is none. */
+export interface ShownTest {
+  readonly place: string;
+  readonly cell: string;
+  readonly test: { readonly file: string; readonly name: string } | null;
+}
+
+/** The tests that the tables of a README name, in their order. */
+export function shownTests(root: string, path: string): ShownTest[] {
+  const folder = dirname(join(root, path));
+  const shown: ShownTest[] = [];
+  for (const [line, cells] of shownByCells(readFileSync(join(root, path), "utf8"))) {
+    for (const cell of cells.split("<br>").map((part) => part.trim())) {
+      const found = SHOWN.exec(cell)?.groups;
+      const test = found === undefined ? null : { file: relative(root, join(folder, found.path)), name: found.name };
+      shown.push({ place: `${path}:${line}`, cell, test });
+    }
+  }
+  return shown;
+}
+
 /** What is wrong with these tables of a README, as "path:line: why": rows without a test, and tests that are not there. */
 export function shownByFaults(root: string, path: string): string[] {
-  const folder = dirname(join(root, path));
   const texts = new Map<string, string | null>();
   const textOf = (file: string): string | null => {
     const known = texts.get(file);
     if (known !== undefined) return known;
-    const text = existsSync(file) ? readFileSync(file, "utf8") : null;
+    const text = existsSync(join(root, file)) ? readFileSync(join(root, file), "utf8") : null;
     texts.set(file, text);
     return text;
   };
   const faults: string[] = [];
-  let rows = 0;
-  for (const [line, cell] of shownByCells(readFileSync(join(root, path), "utf8"))) {
-    rows++;
-    for (const shown of cell.split("<br>")) {
-      const found = SHOWN.exec(shown.trim())?.groups;
-      const file = found === undefined ? "" : join(folder, found.path);
-      const text = found === undefined ? null : textOf(file);
-      if (found === undefined) faults.push(`${path}:${line}: no test is named by '${shown.trim()}'`);
-      else if (text === null) faults.push(`${path}:${line}: ${relative(root, file)} does not exist`);
-      else if (!hasTest(text, found.name)) {
-        faults.push(`${path}:${line}: ${relative(root, file)} has no test '${found.name}'`);
-      }
-    }
+  const shown = shownTests(root, path);
+  for (const { place, cell, test } of shown) {
+    const text = test === null ? null : textOf(test.file);
+    if (test === null) faults.push(`${place}: no test is named by '${cell}'`);
+    else if (text === null) faults.push(`${place}: ${test.file} does not exist`);
+    else if (!hasTest(text, test.name)) faults.push(`${place}: ${test.file} has no test '${test.name}'`);
   }
-  if (rows === 0) faults.push(`${path}: no table says which tests show what`);
+  if (shown.length === 0) faults.push(`${path}: no table says which tests show what`);
   return faults;
 }
 
