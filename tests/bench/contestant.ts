@@ -1,11 +1,13 @@
 // What is compared: a daemon with passt's options, its own namespace, and a guest on it.
 
+import { join } from "node:path";
 import type { Daemon } from "../guests/daemon.ts";
 import type { Guest } from "../guests/guest.ts";
 import type { Kernel } from "../guests/image.ts";
 import type { HostNamespace } from "../guests/namespace.ts";
+import type { Program as HostProgram } from "../guests/process.ts";
 import { TestBed } from "../guests/test-bed.ts";
-import { compileLatency, latencyPort } from "./latency-program.ts";
+import { compileLatency, latencyName, latencyPort } from "./latency-program.ts";
 
 export interface Program {
   readonly name: string;
@@ -59,6 +61,11 @@ export class Contestant implements AsyncDisposable {
       await bed[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Starts the program for latencies on the host. */
+  startLatency(args: readonly string[]): HostProgram {
+    return this.#bed.start([join(this.#bed.folder, latencyName), ...args]);
   }
 
   get daemonPid(): number {

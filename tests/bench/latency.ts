@@ -8,29 +8,59 @@ import type { Row } from "./report.ts";
 
 /** Transactions on one connection, on one each, and of datagrams. */
 export const modes = ["tcp-rr", "tcp-crr", "udp-rr"] as const;
+type Mode = (typeof modes)[number];
+
+/** Port of the host that leads to the guest's server. */
+const forwardedPort = latencyPort + 1;
+const forward = `${forwardedPort}:${latencyPort}`;
+
+/** How long ours looks for work before it sleeps in the rows of busy polling. */
+const busyPollUs = "50";
+
+/** Each transaction of tcp-crr leaves a port in TIME-WAIT. */
+const manyPorts = 'echo "1024 65535" >/proc/sys/net/ipv4/ip_local_port_range';
+
+const patienceMs = (seconds: number): number => seconds * 1000 + 30_000;
 
 /** Transactions in a second from the guest to an address of the host: its loopback, unless another is given. */
 export async function transactions(
   contestant: Contestant,
-  mode: (typeof modes)[number],
+  mode: Mode,
   seconds: number,
   address: string = gateway4,
 ): Promise<number> {
-  const output = await contestant.guest.must(
-    // Each transaction of tcp-crr leaves a port in TIME-WAIT.
-    `echo "1024 65535" >/proc/sys/net/ipv4/ip_local_port_range
-    latency ${mode} ${address} ${latencyPort} ${seconds}`,
-    seconds * 1000 + 30_000,
-  );
-  return Number(output);
+  const ask = `latency ${mode} ${address} ${latencyPort} ${seconds}`;
+  return Number(await contestant.guest.must(`${manyPorts}; ${ask}`, patienceMs(seconds)));
+}
+
+/** Transactions in a second from the host to the guest's server. */
+async function transactionsIn(contestant: Contestant, mode: Mode, seconds: number): Promise<number> {
+  const ask = contestant.startLatency([mode, "127.0.0.1", String(forwardedPort), String(seconds)]);
+  const exitCode = await ask.waitForExit(patienceMs(seconds));
+  if (exitCode !== 0) throw new Error(`latency ${mode} to the guest of ${contestant.name}: ${ask.output}`);
+  return Number(ask.output);
+}
+
+/** Rows of every mode, out of the guest and into it; ours has options of its own. */
+async function rowsWith(plan: Plan, ours: readonly string[]): Promise<Row[]> {
+  await using contestants = await plan.contestants(["-t", forward, "-u", forward], ours);
+  await contestants.each((contestant) => contestant.guest.must(`latency serve ${latencyPort} >/dev/null 2>&1 &`));
+  const suffix = ours.length === 0 ? "" : `, ours with ${ours.join(" ")}`;
+  const rows: Row[] = [];
+  for (const mode of modes) {
+    const out = await contestants.inTurns((contestant) => transactions(contestant, mode, plan.seconds));
+    rows.push({ name: `${mode} out${suffix}`, unit: "1/s", higherIsBetter: true, ...out });
+    const into = await contestants.inTurns((contestant) => transactionsIn(contestant, mode, plan.seconds));
+    rows.push({ name: `${mode} in${suffix}`, unit: "1/s", higherIsBetter: true, ...into });
+  }
+  return rows;
 }
 
 export async function latencyRows(plan: Plan): Promise<Row[]> {
-  await using contestants = await plan.contestants([]);
-  const rows: Row[] = [];
-  for (const mode of modes) {
-    const samples = await contestants.inTurns((contestant) => transactions(contestant, mode, plan.seconds));
-    rows.push({ name: mode, unit: "1/s", higherIsBetter: true, ...samples });
-  }
-  return rows;
+  return await rowsWith(plan, []);
+}
+
+/** The same rows when ours polls. */
+export async function busyPollRows(plan: Plan): Promise<Row[]> {
+  return await rowsWith(plan, ["--busy-poll", busyPollUs]);
 }

@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { findKernel, type Kernel } from "../guests/image.ts";
 import { runToEnd } from "../guests/process.ts";
 import type { Program } from "./contestant.ts";
-import { latencyRows } from "./latency.ts";
+import { busyPollRows, latencyRows } from "./latency.ts";
 import { memoryStreamRows } from "./memory-stream.ts";
 import { pictureOf } from "./picture.ts";
 import { Plan } from "./plan.ts";
@@ -19,7 +19,7 @@ import { datagramRows } from "./testpmd.ts";
 const usage = `Usage: bun run bench -- [OPTION]...
 
   --passt PATH     the passt to compare with (default: the one on PATH, if it knows --vhost-user)
-  --rows LIST      of stream, memory-stream, latency, datagram, start, memory, tap (default: all)
+  --rows LIST      of stream, memory-stream, latency, busy-poll, datagram, start, memory, tap (default: all)
   --pairs N        turns of each program for each row (default: 5)
   --seconds N      length of a turn (default: 5)
   --mtu LIST       MTUs of the streams (default: 65520,1500)
@@ -53,7 +53,7 @@ function readOptions() {
   return parseArgs({
     options: {
       passt: { type: "string" },
-      rows: { type: "string", default: "stream,memory-stream,latency,datagram,start,memory,tap" },
+      rows: { type: "string", default: "stream,memory-stream,latency,busy-poll,datagram,start,memory,tap" },
       pairs: { type: "string", default: "5" },
       seconds: { type: "string", default: "5" },
       mtu: { type: "string", default: "65520,1500" },
@@ -80,6 +80,7 @@ const groups: Record<string, (plan: Plan, options: Options) => Promise<Row[]>> =
   },
   "memory-stream": memoryStreamRows,
   latency: latencyRows,
+  "busy-poll": busyPollRows,
   datagram: datagramRows,
   start: startRows,
   memory: memoryRows,

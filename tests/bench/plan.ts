@@ -62,11 +62,14 @@ export class Plan {
     this.seconds = seconds;
   }
 
-  /** Boots a guest on each program, which is started with `options`. */
-  async contestants(options: readonly string[]): Promise<Contestants> {
+  /** Boots a guest on each program, which is started with `options`; our own daemon with those of `oursOnly` as well. */
+  async contestants(options: readonly string[], oursOnly: readonly string[] = []): Promise<Contestants> {
     const contestants = new Contestants(this.pairs);
     try {
-      for (const program of this.programs) contestants.add(await Contestant.start(program, this.kernel, options));
+      for (const program of this.programs) {
+        const all = program.command === null ? [...options, ...oursOnly] : options;
+        contestants.add(await Contestant.start(program, this.kernel, all));
+      }
     } catch (error) {
       await contestants[Symbol.asyncDispose]();
       throw error;
