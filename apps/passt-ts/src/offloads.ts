@@ -25,12 +25,13 @@ export type Offload = keyof typeof OFFLOADS;
  * No part of `all`: a driver takes these wherever it finds them, and a packed ring that a killed device leaves behind does not
  * say by itself how far it came.
  */
-const NAMED_ONLY: readonly Offload[] = ["packed", "in-order"];
+export const NAMED_ONLY: readonly Offload[] = ["packed", "in-order"];
 
-const NAMES = Object.keys(OFFLOADS) as Offload[];
+/** What --offload knows, all and none aside. */
+export const OFFLOAD_NAMES: readonly Offload[] = Object.keys(OFFLOADS) as Offload[];
 
 /** Every offload that is offered unless told otherwise. */
-export const ALL_OFFLOADS: readonly Offload[] = NAMES.filter((name) => !NAMED_ONLY.includes(name));
+export const ALL_OFFLOADS: readonly Offload[] = OFFLOAD_NAMES.filter((name) => !NAMED_ONLY.includes(name));
 
 /** Reads the argument of --offload: names separated by commas, `all` among them, or `none`. @throws UsageError */
 export function parseOffloads(text: string | undefined): readonly Offload[] {
@@ -39,9 +40,9 @@ export function parseOffloads(text: string | undefined): readonly Offload[] {
   const names = text.split(",").flatMap((name): readonly string[] => (name === "all" ? ALL_OFFLOADS : [name]));
   const unknown = names.find((name) => !Object.hasOwn(OFFLOADS, name));
   if (unknown !== undefined) {
-    throw new UsageError(`--offload: '${unknown}' is not all, none or one of ${NAMES.join(", ")}`);
+    throw new UsageError(`--offload: '${unknown}' is not all, none or one of ${OFFLOAD_NAMES.join(", ")}`);
   }
-  return NAMES.filter((name) => names.includes(name));
+  return OFFLOAD_NAMES.filter((name) => names.includes(name));
 }
 
 /** What a device is to offer and to withhold so that the guest's driver finds these offloads and no others. */

@@ -1,3 +1,4 @@
+import { NAMED_ONLY, OFFLOAD_NAMES } from "./offloads.ts";
 import type { OptionSection } from "./option-table.ts";
 
 /** Options that say how the program runs, what it writes, and where its front-end comes from. */
@@ -103,6 +104,7 @@ export const RUN_OPTIONS: readonly OptionSection[] = [
         name: "offload",
         argument: "LIST",
         help: "offloads offered to the guest's driver: names separated by commas, all or none (default: all)",
+        more: `The names are ${OFFLOAD_NAMES.join(", ")}: virtio's features, guest-uso being two of them. ${NAMED_ONLY.join(" and ")} are no part of all, as most drivers gain nothing by them; 'all,packed' offers everything but in-order. A driver takes of these what it likes.`,
       },
       {
         name: "busy-poll",
