@@ -1,3 +1,4 @@
+import { readlinkSync } from "node:fs";
 import { libc, resultOf } from "./libc.ts";
 import { NativeBuffer } from "./native-buffer.ts";
 import { OwnedFd } from "./owned-fd.ts";
@@ -11,6 +12,15 @@ const O_NONBLOCK = 0o4000;
 /** Makes an eventfd whose counter is `initial`, non-blocking. @throws SystemError */
 export function createEventFd(initial = 0): OwnedFd {
   return new OwnedFd(orThrow(libc.eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"));
+}
+
+/** Whether a descriptor is an eventfd, of anyone; false also where there is no /proc to tell it. */
+export function isEventFd(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventfd]";
+  } catch {
+    return false;
+  }
 }
 
 /** Makes a pipe, both ends non-blocking: what is written to the second can be read from the first. @throws SystemError */

@@ -29,6 +29,8 @@ export class Acknowledger {
   readonly #buffer: SendBuffer = new SendBuffer();
   /** The last look at the window found it small and no event will tell when it grows. */
   #mustPoll = false;
+  /** It found the send buffer empty: the window stays what it is until the guest sends. */
+  #isEmpty = false;
 
   constructor(store: ConnectionStore, port: TcpSocketPort, builder: SegmentBuilder) {
     this.#store = store;
@@ -49,6 +51,8 @@ export class Acknowledger {
    */
   settle(connection: Connection, nowMs: number): boolean {
     if (connection.state !== State.established) return true;
+    // A guest that only acknowledges, as a receiver of a stream does, costs no system call here.
+    if (connection.settled === 1 && connection.settledAt === connection.rcvNxt && connection.ackDue === 0) return true;
     const acknowledgment = this.#acknowledgable(connection);
     const scale = connection.ourScale;
     const window = Math.min(0xffff, Math.max(0, seqDiff(this.#edge(connection), acknowledgment)) >>> scale);
@@ -78,6 +82,8 @@ export class Acknowledger {
     if (this.#mustPoll || connection.ackSent !== connection.rcvNxt) {
       if (ackTimers.scheduledMs(flow) === Infinity) ackTimers.schedule(flow, nowMs + ACK_INTERVAL_MS);
     } else ackTimers.cancel(flow);
+    connection.settled = this.#isEmpty && connection.ackSent === connection.rcvNxt ? 1 : 0;
+    connection.settledAt = connection.rcvNxt;
     return true;
   }
 
@@ -100,15 +106,20 @@ export class Acknowledger {
     return owed <= 0 ? rcvNxt : seqMax(ackSent, seqAdd(rcvNxt, -owed));
   }
 
-  /** The end of the window; sets {@link Acknowledger.#mustPoll}. It goes back only when the send buffer was full. */
+  /**
+   * The end of the window; sets {@link Acknowledger.#mustPoll} and {@link Acknowledger.#isEmpty}. It goes back only when
+   * the send buffer was full.
+   */
   #edge(connection: Connection): Seq {
     this.#mustPoll = false;
+    this.#isEmpty = false;
     connection.windowLow = 0;
     const { rcvNxt, rcvEdge, socket } = connection;
     if (connection.guestFin === 1) return seqMax(rcvEdge, rcvNxt);
     if (connection.blocked === 1) return rcvNxt;
     const buffer = this.#buffer;
     if (this.#port.sendBuffer(socket, buffer) < 0) return rcvEdge;
+    this.#isEmpty = buffer.queuedBytes === 0;
     const free = Math.max(0, buffer.sizeBytes - buffer.queuedBytes);
     // The kernel's bookkeeping takes its share of the buffer.
     const room = Math.min(WINDOW_MAX, free - (free >>> 3));

@@ -97,6 +97,10 @@ export class Connection {
   /** 1: the gap at {@link Connection.rcvNxt} was reported with duplicate acknowledgments. */
   gapReported = 0;
 
+  /** 1: of what the guest sent up to {@link Connection.settledAt} nothing waits for a host or an acknowledgment. */
+  settled = 0;
+  settledAt: Seq = seq(0);
+
   /** Payload collected in this batch: first and last collected segment, or -1, and their bytes. */
   firstSegment = -1;
   lastSegment = -1;
@@ -178,6 +182,8 @@ export class Connection {
     this.windowLow = 0;
     this.lost = 0;
     this.gapReported = 0;
+    this.settled = 0;
+    this.settledAt = seq(0);
     this.firstSegment = -1;
     this.lastSegment = -1;
     this.consumeBytes = 0;

@@ -123,6 +123,23 @@ test("a writable event that nobody waits for asks the kernel nothing", () => {
   expect([rig.settle(), end.socket.looks]).toEqual([[], looks]);
 });
 
+test("a guest that only acknowledges a stream costs no look at the send buffer; one that sends does", () => {
+  const rig = new EngineRig();
+  const end = openOutbound(rig);
+  rig.sockets.push(end.socket, pattern(4380));
+  rig.settle();
+  end.acknowledge(1460);
+  rig.settle();
+  const { looks } = end.socket;
+  end.acknowledge(1460);
+  end.acknowledge(1460);
+  rig.settle();
+  expect(end.socket.looks).toBe(looks);
+  end.send(pattern(10));
+  rig.settle();
+  expect(end.socket.looks).toBeGreaterThan(looks);
+});
+
 test("the guest's window bounds what is in flight; each acknowledgment lets more out", () => {
   const rig = new EngineRig();
   const end = openOutbound(rig, { window: 4000 });

@@ -1,5 +1,5 @@
 import { EpollEvent, type EventHandler, type EventLoop } from "@passt-ts/linux/event-loop";
-import type { EventSignal } from "@passt-ts/linux/eventfd";
+import { type EventSignal, isEventFd } from "@passt-ts/linux/eventfd";
 import { setNonBlocking } from "@passt-ts/linux/file-status";
 import type { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { VhostUserError } from "@passt-ts/vhost-user-proto/error";
@@ -54,6 +54,8 @@ export class Vring implements EventHandler {
   /** Where a start begins, while stopped; null: at the beginning of a new ring. */
   #base: number | null = null;
   #kick: OwnedFd | null = null;
+  /** It is a counter, which each kick makes larger and which never fills: the edge tells all, and it is never read. */
+  #kickIsCounter = false;
   #call: OwnedFd | null = null;
   #error: OwnedFd | null = null;
   #registration = -1;
@@ -104,6 +106,7 @@ export class Vring implements EventHandler {
     }
     this.#dropKick();
     this.#kick = fd;
+    this.#kickIsCounter = isEventFd(fd.fd);
     this.#registration = registration;
     this.polled = false;
   }
@@ -142,7 +145,7 @@ export class Vring implements EventHandler {
 
   onEvent(): void {
     if (this.#kick === null) return;
-    this.#context.signal.drain(this.#kick.fd);
+    if (!this.#kickIsCounter) this.#context.signal.drain(this.#kick.fd);
     this.kicked = true;
     this.kicks++;
   }
