@@ -21,6 +21,8 @@ const LIKELY_BYTES_MIN = 1518;
 const LIKELY_BYTES_MAX = 65550;
 /** What is likely is rounded up to a multiple of this. */
 const LIKELY_STEP_BYTES = 4096;
+/** A length is likely until at least so many frames were all shorter. */
+const LIKELY_FRAMES = 64;
 /** The shortest reservation that there is: it says whether the guest has any buffers. */
 const PROBE_BYTES = 60;
 /** Frames dropped by one {@link TapReceiver.drain} at most; a tap holds 500 to 1000. */
@@ -44,8 +46,9 @@ export class TapReceiver {
   #fd = -1;
   #headerLength = 0;
   #capabilities = 0;
-  /** Longest frame of this turn, what is reserved for the next one, and the most that the guest can have. */
+  /** Longest of the last `#countedFrames`, what is reserved for the next one, and the most that the guest can have. */
   #longestBytes = 0;
+  #countedFrames = 0;
   #likelyBytes = LIKELY_BYTES_MIN;
   #likelyBytesMax = LIKELY_BYTES_MAX;
   #waitsForRoom = false;
@@ -80,8 +83,6 @@ export class TapReceiver {
   turn(): number {
     const sink = this.#sink;
     if (sink === null || this.#fd < 0 || !sink.ready) return 0;
-    this.#likelyBytes = likelyOf(this.#longestBytes);
-    this.#longestBytes = 0;
     this.#turnBytes = 0;
     for (let step = 0; step < FRAMES_PER_TURN && this.#turnBytes < BYTES_PER_TURN; step++) {
       const result = this.#heldBytes > 0 ? this.#deliverHeld(sink) : this.#readFrame(sink);
@@ -112,12 +113,21 @@ export class TapReceiver {
   drain(): void {
     for (let i = 0; i < DRAIN_FRAMES_MAX && this.discard() > 0; i++);
     this.#likelyBytesMax = LIKELY_BYTES_MAX;
-    this.#longestBytes = 0;
   }
 
   /** Drops the frame that is held. */
   clear(): void {
     this.#heldBytes = 0;
+  }
+
+  /** The room to reserve for the next frame. */
+  get #roomBytes(): number {
+    return Math.min(this.#likelyBytes, this.#likelyBytesMax);
+  }
+
+  /** That much room is not to be had in these buffers: it is not asked for again. */
+  #expectLess(): void {
+    this.#likelyBytesMax = this.#roomBytes > LIKELY_BYTES_MIN ? LIKELY_BYTES_MIN : 0;
   }
 
   #roomFound(sink: RxSink): void {
@@ -128,10 +138,10 @@ export class TapReceiver {
 
   #readFrame(sink: RxSink): number {
     if (!this.readable) return Step.idle;
-    const likelyBytes = Math.min(this.#likelyBytes, this.#likelyBytesMax);
+    const likelyBytes = this.#roomBytes;
     let index: number = likelyBytes > 0 ? sink.reserve(likelyBytes) : Refused.tooLong;
     if (index === Refused.notReady) return Step.idle;
-    if (index === Refused.tooLong) this.#likelyBytesMax = likelyBytes > LIKELY_BYTES_MIN ? LIKELY_BYTES_MIN : 0;
+    if (index === Refused.tooLong) this.#expectLess();
     if (index < 0) {
       // No room for what is likely, but any room at all? The frame may be short, and its guest may add no more before.
       const probe = sink.reserve(PROBE_BYTES);
@@ -178,7 +188,7 @@ export class TapReceiver {
     }
     if (result === -TAP_DELETED_ERRNO) return result;
     // The guest's buffers are too many pieces for one call: no frame was read.
-    if (result === -Errno.EMSGSIZE) this.#likelyBytesMax = 0;
+    if (result === -Errno.EMSGSIZE) this.#expectLess();
     else this.#counters[TapCounter.rxFailed]++;
     return Step.done;
   }
@@ -191,11 +201,18 @@ export class TapReceiver {
       return false;
     }
     if (!this.#isHeaderAllowed()) return false;
-    if (lengthBytes > this.#longestBytes) {
-      this.#longestBytes = lengthBytes;
-      if (lengthBytes > this.#likelyBytes) this.#likelyBytes = likelyOf(lengthBytes);
-    }
+    this.#learn(lengthBytes);
     return true;
+  }
+
+  /** By frames and not by turns: many a turn reads one frame, or only an acknowledgement between two long ones. */
+  #learn(lengthBytes: number): void {
+    if (lengthBytes > this.#longestBytes) this.#longestBytes = lengthBytes;
+    if (lengthBytes > this.#likelyBytes) this.#likelyBytes = likelyOf(lengthBytes);
+    if (++this.#countedFrames < LIKELY_FRAMES) return;
+    this.#likelyBytes = likelyOf(this.#longestBytes);
+    this.#longestBytes = 0;
+    this.#countedFrames = 0;
   }
 
   #isHeaderAllowed(): boolean {
