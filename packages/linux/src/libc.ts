@@ -21,6 +21,7 @@ export interface Libc {
   readonly write: (fd: number, bytes: number, lengthBytes: number) => number;
   readonly readv: (fd: number, entries: number, count: number) => number;
   readonly writev: (fd: number, entries: number, count: number) => number;
+  readonly sendfile: (to: number, from: number, offset: number, lengthBytes: number) => number;
   readonly fsync: (fd: number) => number;
   readonly ftruncate: (fd: number, lengthBytes: number) => number;
   readonly fcntl: (fd: number, command: number, argument: number) => number;
@@ -92,6 +93,7 @@ export const libc: Libc = dlopen("libc.so.6", {
   write: { args: ["i32", "ptr", "u64"], returns: "i32" },
   readv: { args: ["i32", "ptr", "i32"], returns: "i32" },
   writev: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  sendfile: { args: ["i32", "i32", "ptr", "u64"], returns: "i32" },
   fsync: { args: ["i32"], returns: "i32" },
   ftruncate: { args: ["i32", "u64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },

@@ -15,7 +15,8 @@ import {
   shutdownSocket,
 } from "./inet-socket.ts";
 import { CALL_ENTRIES_MAX } from "./iovec-table.ts";
-import { type MappedMemory, mapAnonymous } from "./mapped-memory.ts";
+import { type MappedMemory, mapAnonymous, mapFile } from "./mapped-memory.ts";
+import { createMemoryFile } from "./memory-file.ts";
 import { closeFd } from "./owned-fd.ts";
 import { SocketAddress } from "./socket-address.ts";
 import { AF_INET, AF_INET6, MSG_PEEK, SHUT_WR, SOCK_STREAM } from "./socket-constants.ts";
@@ -194,4 +195,21 @@ test("files: vectors and bytes are written and read, a frame in too many entries
 test("a full disk or pipe is told as what was written so far", () => {
   using full = openFile("/dev/full", OpenMode.append);
   expect(writeBytes(full.fd, bytes, 0, 10)).toBe(-Errno.ENOSPC);
+});
+
+test("a file is sent by its pages, from an offset on; 0 behind its end, and no more than the socket takes", () => {
+  using file = createMemoryFile("pages", 3 << 20);
+  using mapped = mapFile({ fd: file.fd, offset: 0, lengthBytes: 3 << 20 });
+  mapped.bytes(0, 100).fill(7);
+  mapped.bytes(40, 3).set([1, 2, 3]);
+  const [left, right] = tcpPair(AF_INET);
+  expect(io.sendFile(left, file.fd, 40, 10)).toBe(10);
+  expect(io.receive(right, list([0, 100]), 0, 100)).toBe(10);
+  expect([...bytes.subarray(0, 10)]).toEqual([1, 2, 3, 7, 7, 7, 7, 7, 7, 7]);
+  expect(io.sendFile(left, file.fd, 3 << 20, 10)).toBe(0);
+  let result = 0;
+  for (let i = 0; i < 100 && result >= 0; i++) result = io.sendFile(left, file.fd, 0, 3 << 20);
+  expect(result).toBe(-Errno.EAGAIN);
+  closeFd(left);
+  closeFd(right);
 });

@@ -23,6 +23,7 @@ export const SKIP_BYTES_MAX: number = 64 * DISCARD_BYTES;
 export class StreamIo implements Disposable {
   readonly #table: IovecTable = new IovecTable(CALL_ENTRIES_MAX);
   readonly #message: NativeBuffer = new NativeBuffer(MSG.words * 4);
+  readonly #fileOffset: NativeBuffer = new NativeBuffer(8);
   #discard: MappedMemory | null = null;
 
   constructor() {
@@ -79,6 +80,15 @@ export class StreamIo implements Disposable {
   /** Consumes at most `lengthBytes` bytes of a TCP stream without copying them (MSG_TRUNC, tcp(7)). Bytes or -errno. */
   consume(fd: number, lengthBytes: number): number {
     return resultOf(libc.recv(fd, 0, lengthBytes, MSG_TRUNC | MSG_DONTWAIT | MSG_NOSIGNAL));
+  }
+
+  /**
+   * Sends `lengthBytes` bytes of a file from `offset` on by its pages, without copying them (sendfile(2)); both
+   * descriptors say whether it waits. The bytes taken, 0 at the end of the file, or -errno.
+   */
+  sendFile(fd: number, fileFd: number, offset: number, lengthBytes: number): number {
+    this.#fileOffset.setLong(0, offset);
+    return resultOf(libc.sendfile(fd, fileFd, this.#fileOffset.address, lengthBytes));
   }
 
   /** readv(2) into `iov`: for a tap or a file; the descriptor says whether it waits. Bytes, 0 at the end, or -errno. */
