@@ -6,8 +6,10 @@ import type { Guest } from "../guests/guest.ts";
 import type { Kernel } from "../guests/image.ts";
 import type { HostNamespace } from "../guests/namespace.ts";
 import type { Program as HostProgram } from "../guests/process.ts";
-import { TestBed } from "../guests/test-bed.ts";
+import type { TestBed } from "../guests/test-bed.ts";
+import { createBenchBed } from "./bench-bed.ts";
 import { compileLatency, latencyName, latencyPort } from "./latency-program.ts";
+import { cpuSecondsOf } from "./process-usage.ts";
 
 export interface Program {
   readonly name: string;
@@ -47,7 +49,7 @@ export class Contestant implements AsyncDisposable {
   ): Promise<Contestant> {
     const iperf = Bun.which("iperf3");
     if (iperf === null) throw new Error("no iperf3");
-    const bed = await TestBed.create({ compile: false, open: true });
+    const bed = await createBenchBed();
     try {
       const latency = compileLatency(bed.folder);
       bed.start([iperf, "-s"]);
@@ -70,6 +72,11 @@ export class Contestant implements AsyncDisposable {
 
   get daemonPid(): number {
     return this.#daemon.program.pid;
+  }
+
+  /** Processor seconds of the daemon so far. */
+  cpuSeconds(): number {
+    return cpuSecondsOf(this.daemonPid);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -24,7 +24,7 @@ const patienceMs = (seconds: number): number => seconds * 1000 + 30_000;
 
 /** Transactions in a second from the guest to an address of the host: its loopback, unless another is given. */
 export async function transactions(
-  contestant: Contestant,
+  contestant: Pick<Contestant, "guest">,
   mode: Mode,
   seconds: number,
   address: string = gateway4,

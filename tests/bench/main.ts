@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { findKernel, type Kernel } from "../guests/image.ts";
 import { runToEnd } from "../guests/process.ts";
+import { benchCongestionControl } from "./bench-bed.ts";
 import type { Program } from "./contestant.ts";
 import { busyPollRows, latencyRows } from "./latency.ts";
 import { memoryStreamRows } from "./memory-stream.ts";
@@ -89,13 +90,14 @@ const groups: Record<string, (plan: Plan, options: Options) => Promise<Row[]>> =
 
 const firstLine = (command: readonly string[]): string => runToEnd(command).split("\n")[0];
 
-function circumstancesOf(plan: Plan): Circumstances {
+function circumstancesOf(plan: Plan, congestionControl: string): Circumstances {
   const reference = plan.programs[1]?.command;
   return {
     date: new Date().toISOString().slice(0, 10),
     processor: /model name\s*: (.*)/.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? process.arch,
     processors: navigator.hardwareConcurrency,
     kernel: firstLine(["uname", "-r"]),
+    congestionControl,
     ours: `passt-ts on Bun ${Bun.version}`,
     theirs: reference ? firstLine([...reference, "--version"]) : null,
     pairs: plan.pairs,
@@ -119,7 +121,7 @@ async function bench(): Promise<void> {
   const plan = new Plan(programs, benchKernel(), Number(options.pairs), Number(options.seconds));
   const rows: Row[] = [];
   for (const name of names) rows.push(...(await groups[name](plan, options)));
-  const circumstances = circumstancesOf(plan);
+  const circumstances = circumstancesOf(plan, await benchCongestionControl());
   for (const [name, value] of Object.entries(circumstances)) console.log(`${name}: ${value ?? "none"}`);
   console.log(`\n${tableOf(rows, circumstances)}`);
   if (options.json !== undefined) writeFileSync(options.json, jsonOf(rows, circumstances));

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { gateway4, host4 } from "../guests/namespace.ts";
-import { TestBed } from "../guests/test-bed.ts";
+import { createBenchBed } from "./bench-bed.ts";
 import type { Program as Contender } from "./contestant.ts";
 import { inTurns, type Plan } from "./plan.ts";
 import { cpuSecondsOf } from "./process-usage.ts";
@@ -28,7 +28,7 @@ async function measure(
   mtu: number,
   seconds: number,
 ): Promise<StreamFigures> {
-  await using bed = await TestBed.create({ compile: false, open: true });
+  await using bed = await createBenchBed();
   const daemon = await bed.startDaemon(["-m", String(mtu)], contender.command ?? undefined);
   const { socket } = daemon;
   const segmentBytes = String(mtu - headerBytes);

@@ -8,6 +8,7 @@ const circumstances: Circumstances = {
   processor: "a <processor>",
   processors: 2,
   kernel: "6.1",
+  congestionControl: "cubic",
   ours: "ours",
   theirs: "theirs 1.0",
   pairs: 3,

@@ -15,6 +15,8 @@ export interface Circumstances {
   readonly processor: string;
   readonly processors: number;
   readonly kernel: string;
+  /** Of the host's TCP. */
+  readonly congestionControl: string;
   readonly ours: string;
   /** Null: measured alone. */
   readonly theirs: string | null;

@@ -1,7 +1,7 @@
 // How long a daemon takes to open its socket, and what memory it holds.
 
 import { gateway4 } from "../guests/namespace.ts";
-import { TestBed } from "../guests/test-bed.ts";
+import { createBenchBed } from "./bench-bed.ts";
 import type { Contestant, Program } from "./contestant.ts";
 import { latencyPort } from "./latency-program.ts";
 import { inTurns, type Plan } from "./plan.ts";
@@ -13,7 +13,7 @@ const settleMs = 6000;
 
 /** Milliseconds from the start of the program to its socket, measured from outside. */
 async function startUp(program: Program): Promise<number> {
-  await using bed = await TestBed.create({ compile: false, open: true });
+  await using bed = await createBenchBed();
   const started = performance.now();
   await bed.startDaemon([], program.command ?? undefined);
   return performance.now() - started;

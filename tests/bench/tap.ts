@@ -1,13 +1,14 @@
 // Our daemon on a tap beside our daemon with sockets: what a guest loses or wins when its frames pass as they are. Both are ours, so
-// each has rows of its own; their turns alternate.
+// each has rows of its own; their turns alternate. Then the same tap beside QEMU's own.
 
 import { gateway4 } from "../guests/namespace.ts";
 import { addressGuest, addressHost, makeTap, noDhcp, tapHost4, tapName } from "../guests/tap-link.ts";
+import { rowsBeside, type Side, type Sides, streamsBeside } from "./beside.ts";
 import { Contestant, type Link } from "./contestant.ts";
 import { modes, transactions } from "./latency.ts";
-import { Contestants, type Plan } from "./plan.ts";
+import { inTurns, type Plan } from "./plan.ts";
+import { qemuTapRows } from "./qemu-tap.ts";
 import type { Row } from "./report.ts";
-import { runIperf, type StreamFigures } from "./tcp-stream.ts";
 
 /** The MTU that a guest is told by default with sockets, and the usual one of an interface. */
 const mtus = [65_520, 1500] as const;
@@ -21,83 +22,59 @@ const tapLink = (mtu: number): Link => ({
   settle: (guest) => addressGuest(guest),
 });
 
-/** One of the two, and the address by which its guest reaches the host. */
-const backends = [
-  { name: "tap", options: ["--backend", `tap:${tapName}`], address: tapHost4 },
-  { name: "sockets", options: [], address: gateway4 },
-] as const;
+/** A guest on each, both at one MTU; gone at the end. */
+class TapAndSockets implements AsyncDisposable {
+  readonly sides: Sides;
+  readonly #tap: Contestant;
+  readonly #sockets: Contestant;
 
-async function start(plan: Plan, mtu: number): Promise<Contestants> {
-  const contestants = new Contestants(plan.pairs);
-  try {
-    for (const { name, options } of backends) {
-      const link = name === "tap" ? tapLink(mtu) : null;
-      const command = { name, command: null };
-      contestants.add(await Contestant.start(command, plan.kernel, [...options, "-m", String(mtu)], link));
+  private constructor(tap: Contestant, sockets: Contestant) {
+    this.#tap = tap;
+    this.#sockets = sockets;
+    this.sides = [sideOf(tap, tapHost4), sideOf(sockets, gateway4)];
+  }
+
+  static async start({ kernel }: Plan, mtu: number): Promise<TapAndSockets> {
+    const options = ["-m", String(mtu)];
+    const onTap = [...options, "--backend", `tap:${tapName}`];
+    const tap = await Contestant.start({ name: "tap", command: null }, kernel, onTap, tapLink(mtu));
+    try {
+      return new TapAndSockets(tap, await Contestant.start({ name: "sockets", command: null }, kernel, options));
+    } catch (error) {
+      await tap[Symbol.asyncDispose]();
+      throw error;
     }
-  } catch (error) {
-    await contestants[Symbol.asyncDispose]();
-    throw error;
   }
-  return contestants;
-}
 
-const addressFor = ({ name }: Contestant): string => backends.find((one) => one.name === name)?.address ?? gateway4;
-
-/** Rows of each back-end from samples that hold those of the one as ours and those of the other as theirs. */
-function rowsOf(
-  row: Omit<Row, "ours" | "theirs">,
-  samples: readonly [tap: readonly number[], sockets: readonly number[]],
-) {
-  return backends.map(
-    ({ name }, index): Row => ({
-      ...row,
-      name: `${name}: ${row.name}`,
-      ours: samples[index],
-      theirs: [],
-    }),
-  );
-}
-
-async function streams(plan: Plan, contestants: Contestants, mtu: number): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const direction of ["out", "in"] as const) {
-    const figures: StreamFigures[] = [];
-    const rates = await contestants.inTurns(async (contestant) => {
-      figures.push(await runIperf(contestant, direction, addressFor(contestant), 1, plan.seconds));
-      return figures[figures.length - 1].gbitPerSecond;
-    });
-    const cpu = figures.map(({ cpuSecondsPerGigabyte }) => cpuSecondsPerGigabyte);
-    const name = `TCP ${direction}, IPv4, MTU ${mtu}, 1 flow`;
-    rows.push(
-      ...rowsOf({ name, unit: "Gbit/s", higherIsBetter: true }, [rates.ours, rates.theirs]),
-      ...rowsOf({ name, unit: "CPU s/GB", higherIsBetter: false }, [
-        cpu.filter((_, turn) => turn % 2 === 0),
-        cpu.filter((_, turn) => turn % 2 === 1),
-      ]),
-    );
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tap[Symbol.asyncDispose]();
+    await this.#sockets[Symbol.asyncDispose]();
   }
-  return rows;
 }
 
-async function latencies(plan: Plan, contestants: Contestants): Promise<Row[]> {
+const sideOf = (contestant: Contestant, address: string): Side => ({
+  name: contestant.name,
+  guest: contestant.guest,
+  cpuSeconds: () => contestant.cpuSeconds(),
+  address,
+});
+
+async function latencies(plan: Plan, sides: Sides): Promise<Row[]> {
   const rows: Row[] = [];
   for (const mode of modes) {
-    const { ours, theirs } = await contestants.inTurns((contestant) =>
-      transactions(contestant, mode, plan.seconds, addressFor(contestant)),
-    );
-    rows.push(...rowsOf({ name: mode, unit: "1/s", higherIsBetter: true }, [ours, theirs]));
+    const samples = await inTurns(plan.pairs, sides, (side) => transactions(side, mode, plan.seconds, side.address));
+    rows.push(...rowsBeside(sides, { name: mode, unit: "1/s", higherIsBetter: true }, samples));
   }
   return rows;
 }
 
-/** For each back-end of ours: streams each way at two MTUs, and transactions at the smaller. */
+/** Streams each way at two MTUs, transactions at the smaller one, and streams beside QEMU's own tap. */
 export async function tapRows(plan: Plan): Promise<Row[]> {
   const rows: Row[] = [];
   for (const mtu of mtus) {
-    await using contestants = await start(plan, mtu);
-    rows.push(...(await streams(plan, contestants, mtu)));
-    if (mtu === mtus[1]) rows.push(...(await latencies(plan, contestants)));
+    await using both = await TapAndSockets.start(plan, mtu);
+    rows.push(...(await streamsBeside(plan, both.sides, mtu)));
+    if (mtu === mtus[1]) rows.push(...(await latencies(plan, both.sides)));
   }
-  return rows;
+  return [...rows, ...(await qemuTapRows(plan))];
 }

@@ -3,36 +3,38 @@
 import { gateway4, gateway6 } from "../guests/namespace.ts";
 import type { Contestant } from "./contestant.ts";
 import type { Plan } from "./plan.ts";
-import { cpuSecondsOf } from "./process-usage.ts";
 import type { Row } from "./report.ts";
 
 /** "out" from guest to host, "in" from host to guest. */
-const directions = ["out", "in"] as const;
+export const directions = ["out", "in"] as const;
 type Direction = (typeof directions)[number];
+
+/** What streams are measured on. */
+export type Measured = Pick<Contestant, "name" | "guest" | "cpuSeconds">;
 
 /** What one turn came to. */
 export interface StreamFigures {
   /** Payload that arrived, in Gbit/s. */
   readonly gbitPerSecond: number;
-  /** Processor seconds of the daemon for each 10^9 bytes that arrived. */
+  /** Processor seconds for each 10^9 bytes that arrived. */
   readonly cpuSecondsPerGigabyte: number;
 }
 
 /** Streams for a while between the guest and a server at `address` of the host. */
 export async function runIperf(
-  contestant: Contestant,
+  contestant: Measured,
   direction: Direction,
   address: string,
   connections: number,
   seconds: number,
 ): Promise<StreamFigures> {
   const reverse = direction === "in" ? "-R" : "";
-  const before = cpuSecondsOf(contestant.daemonPid);
+  const before = contestant.cpuSeconds();
   const report = await contestant.guest.must(
     `iperf3 -J -i 0 -c ${address} -t ${seconds} -P ${connections} ${reverse} | sed -n '/"sum_received"/,/}/p'`,
     seconds * 1000 + 30_000,
   );
-  const cpuSeconds = cpuSecondsOf(contestant.daemonPid) - before;
+  const cpuSeconds = contestant.cpuSeconds() - before;
   const field = (name: string): number => {
     const value = new RegExp(`"${name}":\\s*([\\d.e+]+)`).exec(report)?.[1];
     if (value === undefined) throw new Error(`iperf3 on ${contestant.name} reported no ${name}:\n${report}`);

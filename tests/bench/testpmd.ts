@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { gateway4, host4 } from "../guests/namespace.ts";
 import type { Program } from "../guests/process.ts";
-import { TestBed } from "../guests/test-bed.ts";
+import { createBenchBed } from "./bench-bed.ts";
 import type { Program as Contender } from "./contestant.ts";
 import { inTurns, type Plan } from "./plan.ts";
 import { cpuSecondsOf } from "./process-usage.ts";
@@ -53,7 +53,7 @@ async function measureDatagramsOut(
   frameBytes: number,
   seconds: number,
 ): Promise<DatagramFigures> {
-  await using bed = await TestBed.create({ compile: false, open: true });
+  await using bed = await createBenchBed();
   const sink = bed.start([process.execPath, join(import.meta.dir, "datagram-sink.ts"), String(udpPort)]);
   await sink.waitFor(/ready/, 10_000);
   const daemon = await bed.startDaemon([], contender.command ?? undefined);
@@ -90,7 +90,7 @@ async function measureDatagramsIn(
   payloadBytes: number,
   steps: number,
 ): Promise<DatagramFigures> {
-  await using bed = await TestBed.create({ compile: false, open: true });
+  await using bed = await createBenchBed();
   const daemon = await bed.startDaemon(["-u", String(udpPort)], contender.command ?? undefined);
   const program = bed.start(testpmdCommand(testpmd, daemon.socket, ["--forward-mode=rxonly", "--stats-period=1"]));
   await program.waitFor(/RX-packets/, 30_000);

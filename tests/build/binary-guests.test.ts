@@ -17,7 +17,7 @@ beforeAll(() => {
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test.each(["connectivity", "streams", "three-guests", "ipxe", "fragments", "tap"])(
+test.each(["connectivity", "streams", "three-guests", "ipxe", "fragments", "tap", "netdev-passt"])(
   "the binary passes tests/guests/%s",
   async (name) => {
     const env = { PASST_DAEMON: join(folder, "passt-ts"), PASST_TS_STREAM_BYTES: String(8 << 20) };

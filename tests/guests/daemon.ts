@@ -8,8 +8,8 @@ import type { Program } from "./process.ts";
 
 const root = resolve(import.meta.dir, "../..");
 
-/** PASST_DAEMON names another program with passt's options, for comparing by hand. */
-function daemonCommand(): string[] {
+/** The daemon's program. PASST_DAEMON names another one with passt's options, for comparing by hand. */
+export function daemonCommand(): string[] {
   const other = process.env.PASST_DAEMON;
   return other !== undefined ? other.split(" ") : [process.execPath, join(root, "apps/passt-ts/src/main.ts")];
 }

@@ -5,7 +5,6 @@ import { streamHash } from "./byte-stream.ts";
 import { findKernel } from "./image.ts";
 import { gateway4, gateway6 } from "./namespace.ts";
 import { httpPort } from "./ports.ts";
-import { Program } from "./process.ts";
 import { TestBed } from "./test-bed.ts";
 
 const httpBytes = 100_000_000;
@@ -77,16 +76,6 @@ async function demo(): Promise<void> {
   say("daemon", "ended, and nothing is left");
 }
 
-for (const [signal, code] of [
-  ["SIGINT", 130],
-  ["SIGTERM", 143],
-  ["SIGHUP", 129],
-] as const) {
-  process.on(signal, () => {
-    Program.killAll();
-    process.exit(code);
-  });
-}
 try {
   await demo();
 } catch (error) {

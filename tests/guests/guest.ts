@@ -2,12 +2,15 @@
 
 import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildInitramfs, type Kernel } from "./image.ts";
+import { buildInitramfs, cacheFolder, type Kernel } from "./image.ts";
+import { unpackedKernel } from "./kernel-image.ts";
+import type { HostNamespace } from "./namespace.ts";
 import { Program } from "./process.ts";
+import { type Qemu, qemuCommand, vhostUserNetwork } from "./qemu.ts";
 
 export interface GuestOptions {
   readonly kernel: Kernel;
-  /** Socket of the daemon. */
+  /** Socket of the daemon; of no meaning where `network` is given. */
   readonly socket: string;
   /** Folder for the guest's files. */
   readonly folder: string;
@@ -16,6 +19,11 @@ export interface GuestOptions {
   /** Further options of the virtual machine's network card or of the kernel's command line. */
   readonly card?: string;
   readonly arguments?: readonly string[];
+  /** QEMU only: which one, and its arguments for the network device "net" where it is not the socket's. */
+  readonly qemu?: Qemu;
+  readonly network?: readonly string[];
+  /** Where the virtual machine is started; default: outside of the namespace. */
+  readonly host?: HostNamespace;
 }
 
 export interface ScriptResult {
@@ -56,27 +64,12 @@ function umlCommand(options: GuestOptions, initramfs: string, memoryMiB: number)
   ];
 }
 
-/** QEMU's arguments that give a machine of that much memory a network card connected to the daemon. */
-export function qemuCommand(socket: string, memoryMiB: number, card = ""): string[] {
+function qemuGuestCommand(options: GuestOptions, initramfs: string, memoryMiB: number): string[] {
+  const { kernel, qemu, card, network = vhostUserNetwork(options.socket) } = options;
   return [
-    "qemu-system-x86_64",
-    ..."-nodefaults -no-user-config -no-reboot -display none -serial stdio -monitor none -accel tcg -cpu max".split(
-      " ",
-    ),
-    "-m",
-    `${memoryMiB}M`,
-    "-object",
-    `memory-backend-memfd,id=memory,size=${memoryMiB}M,share=on`,
-    "-machine",
-    // Without graphics the firmware, and so iPXE, writes to the serial port.
-    "q35,memory-backend=memory,graphics=off",
-    "-chardev",
-    `socket,id=vhost,path=${socket}`,
-    "-netdev",
-    "vhost-user,id=net,chardev=vhost",
-    "-device",
-    // QEMU 7.2 crashes with vhost-user, TCG and MSI-X together, so the card gets no vectors.
-    `virtio-net-pci,netdev=net,romfile=,vectors=0${card}`,
+    ...qemuCommand({ memoryMiB, network, ...(qemu && { qemu }), ...(card !== undefined && { card }) }),
+    ...["-kernel", unpackedKernel(kernel.executable, cacheFolder), "-initrd", initramfs],
+    ...["-append", ["console=ttyS0 quiet panic=-1", ...(options.arguments ?? [])].join(" ")],
   ];
 }
 
@@ -95,16 +88,10 @@ export class Guest {
     mkdirSync(join(folder, "uml"), { recursive: true });
     const initramfs = join(folder, "initramfs");
     writeFileSync(initramfs, buildInitramfs(kernel, options.programs));
-    const append = ["console=ttyS0 quiet panic=-1", ...(options.arguments ?? [])].join(" ");
-    const command =
-      kernel.kind === "uml"
-        ? umlCommand(options, initramfs, memoryMiB)
-        : [
-            ...qemuCommand(options.socket, memoryMiB, options.card),
-            ...["-kernel", kernel.executable, "-initrd", initramfs, "-append", append],
-          ];
+    const command = (kernel.kind === "uml" ? umlCommand : qemuGuestCommand)(options, initramfs, memoryMiB);
     const environment = kernel.kind === "uml" ? sharedMemoryFolder(folder, memoryMiB) : {};
-    const program = new Program(command, { cwd: kernel.folder, env: { ...kernel.environment, ...environment } });
+    const start = { cwd: kernel.folder, env: { ...kernel.environment, ...environment } };
+    const program = options.host?.start(command, start) ?? new Program(command, start);
     try {
       await program.waitFor(/@ready/, bootTimeoutMs[kernel.kind]);
     } catch (error) {

@@ -5,11 +5,11 @@ import { expect, test } from "bun:test";
 import { copyFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { streamBlocks, streamHash } from "./byte-stream.ts";
-import { qemuCommand } from "./guest.ts";
 import { buildPayloadInitramfs, findKernel } from "./image.ts";
 import { gateway4, host4 } from "./namespace.ts";
 import { httpPort } from "./ports.ts";
 import { Program } from "./process.ts";
+import { qemuCommand, vhostUserNetwork } from "./qemu.ts";
 import { TestBed } from "./test-bed.ts";
 
 const payloadBytes = 20_000_000;
@@ -38,7 +38,8 @@ test("iPXE gets an address by DHCP and fetches 20 MB by HTTP, every byte right",
   ];
   writeFileSync(script, `${lines.join("\n")}\n`);
   const boot = ["-kernel", "/usr/lib/ipxe/ipxe.lkrn", "-initrd", script];
-  const machine = new Program([...qemuCommand(daemon.socket, 512), ...boot]);
+  const command = qemuCommand({ memoryMiB: 512, network: vhostUserNetwork(daemon.socket) });
+  const machine = new Program([...command, ...boot]);
   try {
     await machine.waitFor(/payload [0-9a-f]{64}|Could not|[Nn]ot found/, 200_000);
     // The firmware's console sends escape sequences between the letters.

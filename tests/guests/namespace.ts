@@ -1,6 +1,7 @@
 // A network namespace that plays the host: an uplink with addresses and default routes, loopback, ping sockets allowed. It exists
 // as long as one process of ours in it, so nothing has to be removed, and nothing stays behind even when we are killed.
 
+import { readdirSync, readlinkSync } from "node:fs";
 import { Program, runToEnd, type StartOptions } from "./process.ts";
 
 export const host4 = "192.0.2.2";
@@ -66,7 +67,23 @@ export class HostNamespace {
     return runToEnd([...this.#enter, ...command]);
   }
 
+  /** Ids of all processes inside, its holder among them. */
+  processes(): number[] {
+    const inside = readlinkSync(`/proc/${this.#holder.pid}/ns/net`);
+    const ids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    return ids.map(Number).filter((id) => namespaceOf(id) === inside);
+  }
+
   async close(): Promise<void> {
     await this.#holder.kill();
+  }
+}
+
+/** The network namespace of a process; none for one that has just ended. */
+function namespaceOf(id: number): string {
+  try {
+    return readlinkSync(`/proc/${id}/ns/net`);
+  } catch {
+    return "";
   }
 }

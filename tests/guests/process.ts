@@ -2,6 +2,7 @@
 // can be waited for.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
 
 export interface StartOptions {
   readonly cwd?: string;
@@ -12,6 +13,7 @@ export interface StartOptions {
 export class Program {
   /** Those that run, to be ended with us even where they escaped the kernel's signal by changing their user. */
   static readonly #running = new Set<Program>();
+  static #isPrepared = false;
 
   readonly name: string;
   readonly #child: ChildProcess;
@@ -36,7 +38,7 @@ export class Program {
       });
     }
     this.#child.stdin?.on("error", () => undefined);
-    if (Program.#running.size === 0) process.once("exit", Program.killAll);
+    Program.#endWithUs();
     Program.#running.add(this);
     this.#exited = new Promise((resolve) => {
       this.#child.on("error", (error) => {
@@ -45,6 +47,16 @@ export class Program {
       });
       this.#child.on("close", (code, signal) => this.#ended(code ?? (signal === "SIGKILL" ? 137 : 128), resolve));
     });
+  }
+
+  /** What runs goes with us, whatever ends us: one that changed its user outlives the kernel's signal. */
+  static #endWithUs(): void {
+    if (Program.#isPrepared) return;
+    Program.#isPrepared = true;
+    process.once("exit", Program.killAll);
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.once(signal, () => process.exit(128 + constants.signals[signal]));
+    }
   }
 
   /** Ends every program that still runs, with its process group. */

@@ -102,6 +102,29 @@ describe.skipIf(missing !== null)("a guest on a tap", () => {
       0, 0, 0, 0,
     ]);
   });
+
+  test("an interface that goes down, or is deleted, is reported once; frames pass again when it is back", async () => {
+    const said = (line: string): number => daemon.log.split(`${tapName} ${line}`).length - 1;
+    const reached = async (): Promise<number> => (await guest.run(`ping -c 2 -i 0.2 -W 1 ${tapHost4}`)).status;
+    const fromHost = (): string => bed.host.run([bed.traffic, "ask", "tcp", tapGuest4, String(port), "60000", "3"]);
+
+    bed.host.run(["ip", "link", "set", tapName, "down"]);
+    expect(await reached()).toBe(1);
+    bed.host.run(["ip", "link", "set", tapName, "up"]);
+    expect(await reached()).toBe(0);
+    expect([said("is down, frames are dropped"), said("is up again"), said("was deleted")]).toEqual([1, 1, 0]);
+
+    bed.host.run(["ip", "link", "del", tapName]);
+    expect(await reached()).toBe(1);
+    makeTap(bed.host, tapName, 1400);
+    addressHost(bed.host, tapName);
+    await daemon.program.waitFor(new RegExp(`${tapName} is there again`), 10_000);
+    // The host asks for the guest's MAC address, by which the guest learns that the host's is another one.
+    expect(fromHost()).toBe("answered 3\n");
+    expect(await reached()).toBe(0);
+    expect([said("was deleted"), said("is there again")]).toEqual([1, 1]);
+    expect(daemon.statistic("tap", "txLinkDown")).toBeGreaterThan(0);
+  });
 });
 
 test.skipIf(missing !== null)(

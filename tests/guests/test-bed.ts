@@ -69,7 +69,7 @@ export class TestBed implements AsyncDisposable {
     return daemon;
   }
 
-  async boot(kernel: Kernel, daemon: Daemon, options: Partial<GuestOptions> = {}): Promise<Guest> {
+  async boot(kernel: Kernel, daemon: Pick<Daemon, "socket">, options: Partial<GuestOptions> = {}): Promise<Guest> {
     const folder = join(this.folder, `guest${++this.#guests}`);
     mkdirSync(folder);
     const programs = this.#traffic === null ? [] : [this.#traffic];

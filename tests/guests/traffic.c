@@ -6,10 +6,14 @@
  *   traffic send HOST PORT SEED BYTES         sends "SEED BYTES\n" and the stream, half-closes, prints the answer
  *   traffic receive HOST PORT SEED BYTES      sends "SEED BYTES\n", half-closes, writes what comes to stdout
  *   traffic abort HOST PORT SEED BYTES        like send, but resets the connection after BYTES bytes
+ *   traffic rings INTERFACE                   descriptors of a card's receive and transmit ring
  *
  * The stream of a seed is the one of byte-stream.ts: 64 KiB blocks of fixed noise, stamped with the seed and their number.
  */
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -18,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -200,6 +205,18 @@ static int serve(const char *port)
 	return 1;
 }
 
+static int rings(const char *interface)
+{
+	struct ethtool_ringparam sizes = { .cmd = ETHTOOL_GRINGPARAM };
+	struct ifreq request = { .ifr_data = (void *)&sizes };
+
+	strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+	if (ioctl(socket(AF_INET, SOCK_DGRAM, 0), SIOCETHTOOL, &request))
+		die("ring sizes");
+	printf("%u %u\n", sizes.rx_pending, sizes.tx_pending);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -211,6 +228,8 @@ int main(int argc, char **argv)
 		return serve(argv[2]);
 	if (!strcmp(what, "ask") && argc == 7)
 		return ask(strcmp(argv[2], "udp") ? SOCK_STREAM : SOCK_DGRAM, argv[3], argv[4], atoi(argv[5]), atoi(argv[6]));
+	if (!strcmp(what, "rings") && argc == 3)
+		return rings(argv[2]);
 	if (argc != 6)
 		return 2;
 	fd = dial(argv[2], argv[3], SOCK_STREAM);

@@ -6,23 +6,19 @@ import { ipv4Text, macOf, macText } from "../conformance/address.ts";
 import { arp, ping, putBytes, udp } from "../conformance/frames.ts";
 import { gateway4, guestMac, host4, ourMac } from "../conformance/host.ts";
 import type { Program } from "../guests/process.ts";
+import { asked, expectBytes, run } from "./exchange-steps.ts";
 import { datagramIn, echoReplyIn, isArp, isTcp } from "./frame-check.ts";
 import type { GuestLink } from "./guest-link.ts";
 import { GuestStream } from "./guest-stream.ts";
-import { firstDifference, pattern } from "./pattern.ts";
+import { takenBy } from "./offload.ts";
+import { exchangeCutDatagrams, exchangeJoinedDatagrams, exchangeLargeSegments } from "./offload-exchanges.ts";
+import { pattern } from "./pattern.ts";
 import { echoPort, forwardedPort } from "./ports.ts";
 
 const toGateway = { to: gateway4 };
-const HOST_TIMEOUT_MS = 8000;
 
 export const streamSizes: readonly number[] = [1, 4000, 150_000];
 export const datagramSizes: readonly number[] = [1, 3, 1000, 1472, 65_507];
-
-/** Bytes that came back, and those that were to come. @throws Error that says where they differ. */
-function expectBytes(what: string, received: ArrayLike<number>, sent: ArrayLike<number>): void {
-  const at = firstDifference(received, sent);
-  if (at >= 0) throw new Error(`${what}: ${received.length} bytes instead of ${sent.length}, other ones from ${at} on`);
-}
 
 export async function exchangeArp(link: GuestLink): Promise<void> {
   let answer = "";
@@ -30,7 +26,7 @@ export async function exchangeArp(link: GuestLink): Promise<void> {
     const { bytes } = frame;
     if (isArp(frame) && bytes[21] === ArpOperation.reply) answer = `${macText(bytes, 22)} is ${ipv4Text(bytes, 28)}`;
   });
-  await link.send(arp({ sender: host4, target: gateway4 }));
+  await link.send({ bytes: arp({ sender: host4, target: gateway4 }) });
   await link.until(() => answer !== "", "an ARP reply");
   if (answer !== `${ourMac} is ${gateway4}`) throw new Error(answer);
 }
@@ -71,7 +67,7 @@ export async function exchangeDhcp(link: GuestLink): Promise<void> {
       const { payload } = datagram;
       answer = `${dhcpTypeOf(payload)} ${ipv4Text(payload, Dhcp.yourAddress)}`;
     });
-    await link.send(dhcpFrame(sent));
+    await link.send({ bytes: dhcpFrame(sent) });
     await link.until(() => answer !== "", `an answer to DHCP message ${sent}`);
     if (answer !== `${wanted} ${host4}`) throw new Error(`${answer} for DHCP message ${sent}`);
   }
@@ -84,22 +80,12 @@ export async function exchangePings(link: GuestLink): Promise<void> {
     link.deliverTo((frame) => {
       reply = echoReplyIn(frame) ?? reply;
     });
-    await link.send(ping(toGateway, 77, i, data));
+    await link.send({ bytes: ping(toGateway, 77, i, data) });
     await link.until(() => reply !== null, "an echo reply");
     const { identifier, sequence, data: came } = reply as unknown as NonNullable<typeof reply>;
     if (identifier !== 77 || sequence !== i) throw new Error(`echo reply ${identifier} ${sequence}`);
     expectBytes("echo reply", came, new TextEncoder().encode(data));
   }
-}
-
-/** Hands frames to the stream, and sends what it has to say. */
-async function run(link: GuestLink, stream: GuestStream, condition: () => boolean, what: string): Promise<void> {
-  while (!condition()) {
-    for (const frame of stream.takeFrames()) await link.send(frame);
-    const { framesReceived } = link;
-    await link.until(() => condition() || link.framesReceived > framesReceived, what);
-  }
-  for (const frame of stream.takeFrames()) await link.send(frame);
 }
 
 /** The guest connects, sends, ends; the host sends everything back, and ends. */
@@ -114,25 +100,6 @@ export async function exchangeStreamsOut(link: GuestLink): Promise<void> {
     await run(link, stream, () => stream.isClosed, `the end of a stream of ${length} bytes`);
     expectBytes("stream out", stream.received, sent);
   }
-}
-
-/** Has the host begin, and waits until it says that all came back. */
-async function asked(link: GuestLink, host: Program, line: string, answer: () => Promise<void>): Promise<void> {
-  const from = host.output.length;
-  host.write(`${line}\n`);
-  await answer();
-  const said = host.waitFor(/(done|failed) .*\n/, HOST_TIMEOUT_MS, from);
-  let text = "";
-  said.then(
-    ([found]) => {
-      text = found;
-    },
-    (error: Error) => {
-      text = error.message;
-    },
-  );
-  await link.until(() => text !== "", `the host's word on ${line}`);
-  if (text.trim() !== `done ${line}`) throw new Error(text);
 }
 
 /** The host connects, sends, ends; the guest sends everything back, and ends. */
@@ -167,7 +134,7 @@ export async function exchangeDatagramsOut(link: GuestLink): Promise<void> {
       const datagram = datagramIn(frame);
       if (datagram?.sourcePort === echoPort && datagram.destinationPort === 41_000) came = datagram.payload;
     });
-    await link.send(udp(toGateway, 41_000, echoPort, sent));
+    await link.send({ bytes: udp(toGateway, 41_000, echoPort, sent) });
     await link.until(() => came !== null, `a datagram of ${length} bytes`);
     expectBytes("datagram out", came as unknown as Uint8Array, sent);
   }
@@ -184,7 +151,7 @@ export async function exchangeDatagramsIn(link: GuestLink, host: Program): Promi
         expectBytes("datagram in", datagram.payload, pattern(i, length));
       });
       await link.until(() => came !== null, `a datagram of ${length} bytes`);
-      await link.send(came as unknown as Uint8Array);
+      await link.send({ bytes: came as unknown as Uint8Array });
     });
   }
 }
@@ -198,5 +165,8 @@ export async function exchangeAll(link: GuestLink, host: Program): Promise<void>
   await exchangeStreamsIn(link, host);
   await exchangeDatagramsOut(link);
   await exchangeDatagramsIn(link, host);
+  if (takenBy(link.one).segments) await exchangeLargeSegments(link);
+  if (takenBy(link.one).checksums) await exchangeJoinedDatagrams(link, host);
+  if (takenBy(link.one).datagrams) await exchangeCutDatagrams(link);
   await link.finish();
 }

@@ -9,9 +9,11 @@ import { ProtocolFeature } from "@passt-ts/vhost-user-proto/features";
 import type { Case } from "./cases.ts";
 import { featuresOf } from "./kinds.ts";
 import { sizesOf } from "./layouts.ts";
+import { checkHeader, type SentFrame, takenBy } from "./offload.ts";
 
 const TIMEOUT_MS = 8000;
 const PAGE_BYTES = 4096;
+const NO_OFFLOAD: Uint8Array = new Uint8Array(12);
 /** Given up by the daemon served through an inherited descriptor, and needed by none of the cases. */
 const WITHOUT_CHANNEL = ~(1n << BigInt(ProtocolFeature.BACKEND_REQ));
 
@@ -99,15 +101,15 @@ export class GuestLink implements Disposable {
   }
 
   /** Sends a frame, as soon as the ring has room. */
-  async send(frame: Uint8Array): Promise<void> {
+  async send({ bytes, header = NO_OFFLOAD }: SentFrame): Promise<void> {
     const { tx } = this.frontEnd;
-    const pieces = this.one.send.pieces(this.headerLength + frame.length, this.headerLength);
+    const pieces = this.one.send.pieces(this.headerLength + bytes.length, this.headerLength);
     const needed = this.one.kind.indirect ? 1 : pieces.length + 1;
     await this.until(() => {
       tx.reapSent();
       return tx.queue.freeCount >= needed;
     }, `room for ${needed} descriptors`);
-    tx.send(frame, pieces);
+    tx.send(bytes, pieces, header.subarray(0, this.headerLength));
     tx.kick();
   }
 
@@ -122,7 +124,10 @@ export class GuestLink implements Disposable {
     // From now on a call comes for each; what was used before this was said is fetched without one.
     this.#used = rx.queue.allowNotifications();
     this.framesReceived += frames.length;
-    for (const frame of frames) this.#receiver(frame);
+    for (const frame of frames) {
+      checkHeader(frame, takenBy(this.one));
+      this.#receiver(frame);
+    }
   }
 
   /** Waits until the condition holds. @throws Error that names `what`, and says what the rings hold. */

@@ -5,10 +5,10 @@ import type { ReceivedFrame } from "@passt-ts/vhost-user-device/testing/test-rin
 import { wordsOf } from "../conformance/address.ts";
 import { gateway4, host4 } from "../conformance/host.ts";
 import { unpadded } from "./frame-check.ts";
+import { checkSegmentSize, SEGMENT_BYTES, type SentFrame, segmentedLater } from "./offload.ts";
 
-/** MSS 1460 and window scale 7. */
-const SYN_OPTIONS: readonly number[] = [2, 4, 1460 >>> 8, 1460 & 255, 1, 3, 3, 7];
-const SEGMENT_BYTES = 1460;
+/** MSS and window scale 7. */
+const SYN_OPTIONS: readonly number[] = [2, 4, SEGMENT_BYTES >>> 8, SEGMENT_BYTES & 255, 1, 3, 3, 7];
 /** Units of 128 bytes. */
 const WINDOW = 512;
 
@@ -17,16 +17,21 @@ export interface StreamEnds {
   readonly peerPort: number;
   /** Default the gateway. */
   readonly peer?: string;
+  /** Payload of a frame, at most; of more than a segment it is to be cut, and its checksum to be completed. Default a segment. */
+  readonly frameBytes?: number;
 }
 
 export class GuestStream {
+  /** Payload of the longest frames that came and went. */
+  longestReceived = 0;
+  longestSent = 0;
   /** What came, in order. */
   received: Uint8Array = new Uint8Array(0);
   /** The peer has ended its side. */
   ended = false;
   established = false;
   readonly #ends: StreamEnds;
-  readonly #out: Uint8Array[] = [];
+  readonly #out: SentFrame[] = [];
   #sequence = 100_000;
   #acknowledged = 100_000;
   #expected = 0;
@@ -41,7 +46,7 @@ export class GuestStream {
   }
 
   /** Frames to be sent now; they are given once. */
-  takeFrames(): Uint8Array[] {
+  takeFrames(): SentFrame[] {
     return this.#out.splice(0);
   }
 
@@ -75,6 +80,8 @@ export class GuestStream {
     const { guestPort, peerPort } = this.#ends;
     if (segment.destinationPort !== guestPort || segment.sourcePort !== peerPort) return false;
     const { flags, sequence, payload } = segment;
+    checkSegmentSize(frame, payload.length);
+    this.longestReceived = Math.max(this.longestReceived, payload.length);
     if ((flags & F.rst) !== 0) throw new Error(`a reset on ${guestPort}`);
     if ((flags & F.ack) !== 0) this.#acknowledged = segment.acknowledgment;
     this.#window = segment.window << ((flags & F.syn) !== 0 ? 0 : this.#scale);
@@ -111,9 +118,10 @@ export class GuestStream {
 
   #sendMore(): void {
     if (!this.established) return;
+    const { frameBytes = SEGMENT_BYTES } = this.#ends;
     while (this.#unsent.length > 0) {
       const room = this.#window - (this.#sequence - this.#acknowledged);
-      const length = Math.min(room, SEGMENT_BYTES, this.#unsent.length);
+      const length = Math.min(room, frameBytes, this.#unsent.length);
       if (length <= 0) return;
       this.#segment(F.ack | F.psh, this.#unsent.subarray(0, length));
       this.#sequence += length;
@@ -133,7 +141,9 @@ export class GuestStream {
     const frame = serializeSegment({ source, destination, ...ports, ...numbers, flags, payload, options });
     // The guest's own address, and a complete checksum: who leaves it open says so in the header.
     frame.set([0x52, 0x54, 0, 0, 0, 1], 6);
-    this.#out.push(withChecksum(frame));
+    this.longestSent = Math.max(this.longestSent, payload.length);
+    if (this.#ends.frameBytes === undefined) this.#out.push({ bytes: withChecksum(frame) });
+    else this.#out.push(segmentedLater(frame));
   }
 }
 

@@ -61,16 +61,10 @@ export function kindText(kind: Kind): string {
 const F = VirtioFeature;
 
 /** Checksums left open and segments to be cut by the other side. */
-const OFFLOAD_FEATURES = featureMask(
-  F.CSUM,
-  F.HOST_TSO4,
-  F.HOST_TSO6,
-  F.GUEST_CSUM,
-  F.GUEST_TSO4,
-  F.GUEST_TSO6,
-  F.GUEST_USO4,
-  F.GUEST_USO6,
-);
+const OFFLOAD_FEATURES = featureMask(F.CSUM, F.HOST_TSO4, F.HOST_TSO6, F.GUEST_CSUM, F.GUEST_TSO4, F.GUEST_TSO6);
+
+/** The same for datagrams: bits that a legacy interface does not have. */
+const USO_FEATURES = featureMask(F.HOST_USO, F.GUEST_USO4, F.GUEST_USO6);
 
 /** What a driver of this kind acknowledges. */
 export function featuresOf(kind: Kind, offloads: boolean): bigint {
@@ -81,5 +75,6 @@ export function featuresOf(kind: Kind, offloads: boolean): bigint {
   if (kind.eventIndex) bits.push(F.EVENT_IDX);
   if (kind.mergeable) bits.push(F.MRG_RXBUF);
   if (kind.inOrder) bits.push(F.IN_ORDER);
-  return featureMask(...bits) | (offloads ? OFFLOAD_FEATURES : 0n);
+  if (!offloads) return featureMask(...bits);
+  return featureMask(...bits) | OFFLOAD_FEATURES | (kind.legacy ? 0n : USO_FEATURES);
 }

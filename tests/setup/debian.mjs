@@ -27,6 +27,8 @@ const testPackages = [
   ["qemu-system-x86", () => onPath("qemu-system-x86_64")],
   ["ipxe", () => existsSync("/usr/lib/ipxe/ipxe.lkrn")],
   ["linux-image-amd64", kernelWithModules],
+  ["kmod", () => onPath("depmod")],
+  ["xz-utils", () => onPath("xz")],
   ["tshark", () => onPath("tshark")],
   ["gcc", () => onPath("gcc")],
   ["man-db", () => onPath("man")],

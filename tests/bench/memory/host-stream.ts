@@ -1,11 +1,9 @@
-// The host's end of a TCP connection, in the thread of the driver: what arrives is thrown away without a copy, what is sent is the
-// same bytes again and again, few enough to stay in the processor's cache. It never waits.
+// The host's end of a TCP connection, in the thread of the driver: what arrives is thrown away without a copy, what is sent are
+// references to the same pages, few enough to stay in the processor's cache. It never waits.
 
 import { ipv4Words } from "@passt-ts/address-map/address";
-import { Iov, IovPool } from "@passt-ts/iov/iov";
-import { WindowTable } from "@passt-ts/iov/windows";
 import { acceptSocket, bindSocket, listenSocket, localAddress, openSocket } from "@passt-ts/linux/inet-socket";
-import { mapAnonymous } from "@passt-ts/linux/mapped-memory";
+import { createMemoryFile } from "@passt-ts/linux/memory-file";
 import { closeFd } from "@passt-ts/linux/owned-fd";
 import { SocketAddress } from "@passt-ts/linux/socket-address";
 import { AF_INET, SOCK_STREAM } from "@passt-ts/linux/socket-constants";
@@ -26,7 +24,8 @@ export class HostStream implements Disposable {
   readonly port: number;
   readonly #listener: number;
   readonly #io = new StreamIo();
-  readonly #iov: Iov;
+  /** What is sent again and again. */
+  readonly #file = createMemoryFile("host-stream", chunkBytes);
   #fd = -1;
   receivedBytes = 0;
   sentBytes = 0;
@@ -39,13 +38,6 @@ export class HostStream implements Disposable {
     ok(listenSocket(this.#listener, 1), "listen");
     ok(localAddress(this.#listener, address), "getsockname");
     this.port = address.port;
-    const windows = new WindowTable();
-    const memory = mapAnonymous(chunkBytes);
-    const bytes = memory.bytes(0, chunkBytes);
-    bytes.fill(0);
-    const pool = new IovPool(windows, 1);
-    pool.append(windows.add(bytes, memory.address), 0, chunkBytes);
-    this.#iov = new Iov(pool, 0, 1);
   }
 
   /** Takes the connection if it is there. */
@@ -63,11 +55,11 @@ export class HostStream implements Disposable {
     return bytes;
   }
 
-  /** Sends what the kernel takes, at most `bytesMax`; bytes. */
-  feed(bytesMax: number = chunkBytes): number {
-    const bytes = this.#io.send(this.#fd, this.#iov, 0, Math.min(bytesMax, chunkBytes));
+  /** Sends what the kernel takes; bytes. */
+  feed(): number {
+    const bytes = this.#io.sendFile(this.#fd, this.#file.fd, 0, chunkBytes);
     if (bytes === -Errno.EAGAIN) return 0;
-    this.sentBytes += ok(bytes, "sendmsg");
+    this.sentBytes += ok(bytes, "sendfile");
     return bytes;
   }
 
@@ -75,5 +67,6 @@ export class HostStream implements Disposable {
     if (this.#fd >= 0) closeFd(this.#fd);
     closeFd(this.#listener);
     this.#io.close();
+    this.#file.close();
   }
 }
