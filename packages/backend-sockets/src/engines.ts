@@ -15,6 +15,7 @@ import { addressMappingOf, changesWay, linkSettingsOf, outboundSettingsOf } from
 import { LinkServices, SERVICE_SCRATCH_BYTES } from "./link-services.ts";
 import { type ForwardSocket, prepareUdpListener, TcpListeners } from "./listeners.ts";
 import { Outbound } from "./outbound.ts";
+import { RefusedFlows } from "./refused-flows.ts";
 import type { SocketBackendOptions } from "./socket-backend-options.ts";
 import { SocketEvent, SocketEvents } from "./socket-events.ts";
 import { TcpSockets } from "./tcp-sockets.ts";
@@ -24,8 +25,9 @@ const UDP_SLOTS = 32;
 const ECHO_SLOTS = 8;
 /** Datagrams in fragments at once. */
 const REASSEMBLY_SLOTS = 32;
-const FLOW_CAPACITY_DEFAULT = 8192;
-const ECHO_FLOW_CAPACITY = 256;
+/** Of TCP, and of UDP. Room that was never used costs no resident memory. */
+const FLOW_CAPACITY_DEFAULT = 1 << 17;
+const ECHO_FLOW_CAPACITY = 4096;
 /** Bounds our segments when the guest is told no MTU: what it takes then only its own MSS says. */
 const MTU_UNTOLD = 65520;
 
@@ -65,6 +67,7 @@ export class Engines {
   readonly #udpForwards: readonly ForwardSocket[];
   readonly #udpListenerEvents: SocketEvents;
   readonly #clock: () => number;
+  readonly #refusedFlows: RefusedFlows;
   #link: LinkConfiguration;
   #wantedRoom = false;
 
@@ -136,6 +139,7 @@ export class Engines {
       flowCapacity: ECHO_FLOW_CAPACITY,
       warn: options.warn,
     });
+    this.#refusedFlows = new RefusedFlows(this, options.warn);
     this.listeners = new TcpListeners(loop, {
       isReady: () => sink.ready,
       accepted: (socket, peer, peerPort, guestPort, guestAddress) =>
@@ -176,6 +180,7 @@ export class Engines {
     this.services.turn(nowMs);
     this.listeners.turn(nowMs);
     this.reassembly.expire(nowMs, this.#sink);
+    this.#refusedFlows.turn(nowMs);
     let more = this.tcp.turn(nowMs);
     if (this.udp.turn(nowMs)) more = true;
     if (this.icmp.turn(nowMs)) more = true;

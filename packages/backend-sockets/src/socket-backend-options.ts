@@ -15,7 +15,7 @@ export interface SocketBackendOptions {
   /** Use SO_PEEK_OFF where the kernel has it. Default true. */
   readonly peekOffset?: boolean;
   readonly timers?: FlowTimers;
-  /** Flows of each protocol at most. Default 8192. */
+  /** Flows of TCP, and of UDP, at most. Default 131072. */
   readonly flowCapacity?: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;

@@ -1,14 +1,15 @@
 import type { FlowKey } from "./flow-key.ts";
 import { KeyedHash } from "./keyed-hash.ts";
 
-const EMPTY = -1;
+/** Buckets hold one more than the flow's number, so that a table that is hardly used has touched little memory. */
+const EMPTY = 0;
 
 /**
  * A table of flows of fixed size, found by key through open addressing with a keyed hash.
  *
  * A flow is a small number, stable from {@link FlowTable.insert} to {@link FlowTable.remove}: the owner keeps its own
  * columns beside these. The guest chooses the keys, so the hash is keyed and the size fixed. Nothing is allocated after
- * construction.
+ * construction, and room for flows that never were costs no resident memory.
  */
 export class FlowTable {
   readonly capacity: number;
@@ -27,9 +28,11 @@ export class FlowTable {
   readonly #buckets: Int32Array;
   readonly #mask: number;
   readonly #live: Uint8Array;
-  /** Free flows are a stack, so that low numbers are used again first. */
+  /** Flows that were removed are a stack, so that few numbers are used again and again. */
   readonly #free: Int32Array;
-  #freeCount: number;
+  #freeCount = 0;
+  /** Numbers from here on were never given out. */
+  #unused = 0;
 
   /** @param secret 4 random words. */
   constructor(capacity: number, secret: Uint32Array) {
@@ -46,12 +49,10 @@ export class FlowTable {
     this.#hashes = new Uint32Array(capacity);
     let buckets = 2;
     while (buckets < 2 * capacity) buckets *= 2;
-    this.#buckets = new Int32Array(buckets).fill(EMPTY);
+    this.#buckets = new Int32Array(buckets);
     this.#mask = buckets - 1;
     this.#live = new Uint8Array(capacity);
     this.#free = new Int32Array(capacity);
-    for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
-    this.#freeCount = capacity;
   }
 
   /** The flow with this key, or -1. */
@@ -64,8 +65,8 @@ export class FlowTable {
     const hash = this.#hashOf(key);
     const known = this.#findHashed(key, hash);
     if (known !== -1) return known;
-    if (this.#freeCount === 0) return -1;
-    const flow = this.#free[--this.#freeCount];
+    if (this.count === this.capacity) return -1;
+    const flow = this.#freeCount > 0 ? this.#free[--this.#freeCount] : this.#unused++;
     const at = 4 * flow;
     for (let i = 0; i < 4; i++) {
       this.guestAddress[at + i] = key.guest[i];
@@ -78,7 +79,7 @@ export class FlowTable {
     this.#live[flow] = 1;
     let bucket = hash & this.#mask;
     while (this.#buckets[bucket] !== EMPTY) bucket = (bucket + 1) & this.#mask;
-    this.#buckets[bucket] = flow;
+    this.#buckets[bucket] = flow + 1;
     this.count++;
     return flow;
   }
@@ -89,11 +90,11 @@ export class FlowTable {
     const buckets = this.#buckets;
     const mask = this.#mask;
     let hole = this.#hashes[flow] & mask;
-    while (buckets[hole] !== flow) hole = (hole + 1) & mask;
+    while (buckets[hole] !== flow + 1) hole = (hole + 1) & mask;
     // Close the gap instead of leaving a tombstone: a flow that may not stand before its home bucket stays.
     let bucket = (hole + 1) & mask;
     while (buckets[bucket] !== EMPTY) {
-      const home = this.#hashes[buckets[bucket]] & mask;
+      const home = this.#hashes[buckets[bucket] - 1] & mask;
       if (((bucket - home) & mask) >= ((bucket - hole) & mask)) {
         buckets[hole] = buckets[bucket];
         hole = bucket;
@@ -113,7 +114,7 @@ export class FlowTable {
 
   /** The live flow after `flow` in order of numbers, -1 at the end; start with -1. The flow given may be removed before. */
   next(flow: number): number {
-    for (let i = flow + 1; i < this.capacity; i++) if (this.#live[i] === 1) return i;
+    for (let i = flow + 1; i < this.#unused; i++) if (this.#live[i] === 1) return i;
     return -1;
   }
 
@@ -125,8 +126,8 @@ export class FlowTable {
     const buckets = this.#buckets;
     const mask = this.#mask;
     for (let bucket = hash & mask; ; bucket = (bucket + 1) & mask) {
-      const flow = buckets[bucket];
-      if (flow === EMPTY) return -1;
+      if (buckets[bucket] === EMPTY) return -1;
+      const flow = buckets[bucket] - 1;
       if (this.#hashes[flow] === hash && this.#matches(key, flow)) return flow;
     }
   }

@@ -13,11 +13,13 @@ const BLOCK_MS = 1 << (LEVELS * LEVEL_BITS);
 /**
  * Timers of 1 ms resolution, one for each slot (flow number), in a hierarchy of wheels.
  *
- * Scheduling and cancelling take constant time; nothing is allocated after construction. A timer never expires early,
+ * Scheduling and cancelling take constant time; nothing is allocated after construction, and room for slots that were
+ * never used costs no resident memory. A timer never expires early,
  * and less than 1 ms late.
  */
 export class TimerWheel {
   readonly #lists: SlotLists;
+  /** Of slots that sit on a list. */
   readonly #atMs: Float64Array;
   /** Bit `i` of the two words of a level: bucket `i` of it is not empty. */
   readonly #occupied: Uint32Array = new Uint32Array(2 * LEVELS);
@@ -29,7 +31,7 @@ export class TimerWheel {
   /** @param nowMs monotonic time. */
   constructor(capacity: number, nowMs: number) {
     this.#lists = new SlotLists(capacity, BUCKETS + 2);
-    this.#atMs = new Float64Array(capacity).fill(Infinity);
+    this.#atMs = new Float64Array(capacity);
     this.#blockMs = Math.floor(nowMs);
   }
 
@@ -43,14 +45,13 @@ export class TimerWheel {
 
   /** When the timer of `slot` is due, in whole ms; Infinity when it has none. */
   scheduledMs(slot: number): number {
-    return this.#atMs[slot];
+    return this.#lists.listOf(slot) === -1 ? Infinity : this.#atMs[slot];
   }
 
   cancel(slot: number): void {
     const list = this.#lists.listOf(slot);
     if (list === -1) return;
     this.#lists.remove(slot);
-    this.#atMs[slot] = Infinity;
     if (list < BUCKETS && this.#lists.lengths[list] === 0) this.#occupied[list >>> 5] &= ~(1 << (list & 31));
   }
 
@@ -59,10 +60,7 @@ export class TimerWheel {
     const now = Math.floor(nowMs);
     for (;;) {
       const slot = this.#lists.takeFirst(DUE);
-      if (slot !== -1) {
-        this.#atMs[slot] = Infinity;
-        return slot;
-      }
+      if (slot !== -1) return slot;
       const bucket = this.#nextBucket();
       const at = this.#startMs(bucket);
       if (at > now) {

@@ -20,7 +20,7 @@ export class EchoFlows {
 
   constructor(capacity: number, secret: Uint32Array, timeoutMs: number, nowMs: number) {
     this.table = new FlowTable(capacity, secret);
-    this.socket = new Int32Array(capacity).fill(-1);
+    this.socket = new Int32Array(capacity);
     this.hostAddress = new Uint32Array(4 * capacity);
     this.hopLimit = new Uint8Array(capacity);
     this.ipWords = new Uint32Array(IP_QUOTE_WORDS * capacity);

@@ -42,8 +42,8 @@ export class UdpFlows {
     nowMs: number,
   ) {
     this.table = new FlowTable(capacity, secret);
-    this.socket = new Int32Array(capacity).fill(-1);
-    this.listener = new Int32Array(capacity).fill(CONNECTED);
+    this.socket = new Int32Array(capacity);
+    this.listener = new Int32Array(capacity);
     this.hostAddress = new Uint32Array(4 * capacity);
     this.scope = new Uint32Array(capacity);
     this.localAddress = new Uint32Array(4 * capacity);
