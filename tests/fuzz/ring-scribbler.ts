@@ -3,13 +3,12 @@
 import { Worker } from "node:worker_threads";
 
 /** Places in the shared words. */
-export const SCRIBBLER = { running: 0, rests: 1, guest: 2, seed: 3 } as const;
+export const SCRIBBLER = { running: 0, rests: 1, fd: 2, seed: 3 } as const;
 
 /** What the thread works on. */
 export interface ScribblerJob {
   readonly control: Int32Array;
-  /** The memory file of each guest. */
-  readonly fds: readonly number[];
+  /** The size of each guest's memory file. */
   readonly memoryBytes: number;
   /** From one ring to the other, and to the buffers behind. */
   readonly ringBytes: number;
@@ -31,9 +30,9 @@ export class RingScribbler {
     return scribbler;
   }
 
-  /** Lets it change the memory of one guest; returns when it does. */
-  begin(guest: number, seed: number): void {
-    Atomics.store(this.#control, SCRIBBLER.guest, guest);
+  /** Lets it change the memory of the guest that has this file; returns when it does. */
+  begin(fd: number, seed: number): void {
+    Atomics.store(this.#control, SCRIBBLER.fd, fd);
     Atomics.store(this.#control, SCRIBBLER.seed, seed | 0);
     Atomics.store(this.#control, SCRIBBLER.running, 1);
     Atomics.notify(this.#control, SCRIBBLER.running);

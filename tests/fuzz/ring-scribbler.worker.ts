@@ -8,10 +8,6 @@ import { Random } from "./random.ts";
 import { SCRIBBLER, type ScribblerJob } from "./ring-scribbler.ts";
 
 const job = workerData as ScribblerJob;
-const memories = job.fds.map((fd) => {
-  const bytes = mapFile({ fd, offset: 0, lengthBytes: job.memoryBytes }).bytes(0, job.memoryBytes);
-  return new Uint32Array(bytes.buffer);
-});
 const { control } = job;
 parentPort?.postMessage("ready");
 
@@ -27,11 +23,13 @@ function scribble(words: Uint32Array, random: Random): void {
 
 for (;;) {
   Atomics.wait(control, SCRIBBLER.running, 0);
+  const mapping = mapFile({ fd: Atomics.load(control, SCRIBBLER.fd), offset: 0, lengthBytes: job.memoryBytes });
+  const words = new Uint32Array(mapping.bytes(0, job.memoryBytes).buffer);
   Atomics.store(control, SCRIBBLER.rests, 0);
   Atomics.notify(control, SCRIBBLER.rests);
   const random = new Random(Atomics.load(control, SCRIBBLER.seed));
-  const words = memories[Atomics.load(control, SCRIBBLER.guest)];
   while (Atomics.load(control, SCRIBBLER.running) === 1) scribble(words, random);
+  mapping.close();
   Atomics.store(control, SCRIBBLER.rests, 1);
   Atomics.notify(control, SCRIBBLER.rests);
 }

@@ -250,6 +250,16 @@ describe("segmentation (USO)", () => {
     }
   });
 
+  test("a frame of 128 datagrams is sent, one of more is refused: a gso_size of 1 costs no 60,000 sends", () => {
+    const h = new UdpHarness();
+    h.send({ payload: bytes(1280), gsoSize: 10 });
+    expect(h.sockets.sent).toHaveLength(128);
+    h.send({ payload: bytes(1281), gsoSize: 10 });
+    h.send({ payload: bytes(60_000), gsoSize: 1 });
+    expect(h.sockets.sent).toHaveLength(128);
+    expect(h.engine.counters[UdpCounter.droppedMalformed]).toBe(2);
+  });
+
   test("a gso_size that is not below the payload is one datagram", () => {
     const h = new UdpHarness();
     for (const gsoSize of [100, 65535]) h.send({ payload: bytes(100), gsoSize });

@@ -33,6 +33,8 @@ import { UdpSender } from "./udp-sender.ts";
 
 /** Receives of one socket that may fail in a row before it is given up. */
 const FAILURES_MAX = 8;
+/** Datagrams that one frame of the guest may stand for: what Linux makes at most (UDP_MAX_SEGMENTS, linux/udp.h). */
+const SEGMENTS_MAX = 128;
 const READY = 0;
 
 /**
@@ -138,7 +140,7 @@ export class UdpEngine {
    * begins at `frameOffset` of `frame`. Its buffers are borrowed until {@link endBatch}.
    *
    * @param segmentBytes payload of each of several datagrams that the frame stands for (the last may be shorter), as its
-   *   gso_size says; 0: it is one.
+   *   gso_size says; 0: it is one. More than 128 are refused.
    */
   input(packet: Packet, view: DataView, frame: Iov, frameOffset: number, nowMs: number, segmentBytes = 0): void {
     const dropped = this.#readKey(packet, view);
@@ -147,6 +149,11 @@ export class UdpEngine {
       return;
     }
     const lengthBytes = checkUdp(view, packet.l4At, packet.end, packet.l4Length);
+    // A frame of a gso_size of 1 would cost 65,000 sends; no driver's kernel makes such.
+    if (segmentBytes > 0 && lengthBytes > segmentBytes * SEGMENTS_MAX) {
+      this.counters[UdpCounter.droppedMalformed]++;
+      return;
+    }
     const payloadOffset = frameOffset + packet.l4Offset + Udp.headerBytes;
     let flow = this.#flows.table.find(this.#key);
     if (flow === -1) {

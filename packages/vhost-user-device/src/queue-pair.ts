@@ -54,8 +54,10 @@ export class QueuePair {
   /** Points the queues at what the rings hold now; to be called when a ring starts, stops, or is switched. */
   bind(rxRing: Vring | null, txRing: Vring | null, negotiated: Negotiated): void {
     const { headerLength, mergeable, capabilities } = negotiated;
-    // The next queue over this ring knows nothing of it. The old one's memory is still mapped.
+    // The next queue over this ring knows nothing of it. The old one's memory is still mapped. Frames may have come since
+    // the last turn: their driver waits for the call, and the next queue would never make it (EVENT_IDX).
     this.allowKicks();
+    this.notify();
     this.#rxRing = rxRing;
     this.#txRing = txRing;
     // A disabled receive ring gets no frames; a disabled transmit ring is emptied without effect.

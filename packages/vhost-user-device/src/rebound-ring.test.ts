@@ -1,0 +1,42 @@
+import { describe, expect, test } from "bun:test";
+import { featureBit, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
+import { DeviceRig, testFrame } from "./testing/device-rig.ts";
+import type { TestFrontEnd } from "./testing/front-end.ts";
+
+const { RING_PACKED, EVENT_IDX, VHOST_LOG_ALL } = VirtioFeature;
+
+/** What gives a ring another queue, in the same round of the loop in which a socket had something for the guest. */
+const REBINDINGS: Readonly<Record<string, (guest: TestFrontEnd) => void>> = {
+  "the memory table comes again": (guest) => guest.shareMemory(),
+  "a migration begins": ({ session }) => session.setFeatures(session.features | featureBit(VHOST_LOG_ALL)),
+  "the ring stops and goes on": (guest) => guest.resumeRing(guest.rx, guest.stopRing(guest.rx)),
+  "the other ring is disabled": (guest) => guest.enableRing(guest.tx, false),
+};
+
+describe("a frame that came between two turns", () => {
+  for (const packed of [false, true]) {
+    const kind = packed ? "packed" : "split";
+    const without = featureBit(VHOST_LOG_ALL) | (packed ? 0n : featureBit(RING_PACKED));
+    for (const [what, rebind] of Object.entries(REBINDINGS)) {
+      test(`${kind}: its driver is called, and of later ones as well, when ${what}`, () => {
+        using rig = new DeviceRig({ features: { offer: featureBit(RING_PACKED) | featureBit(EVENT_IDX) } });
+        using guest = rig.frontEnd().boot({ features: ~without });
+        guest.offerBuffers(8);
+        rig.pump();
+        expect(guest.rx.queue.allowNotifications()).toBe(false);
+        guest.rx.takeCalls();
+        rig.backend.deliver(testFrame(100));
+        // As an event of a socket does it, while the loop waits.
+        rig.backend.turn();
+        rebind(guest);
+        expect(guest.rx.takeCalls()).toBeGreaterThan(0);
+        expect(guest.receiveMany(1)[0]?.bytes).toEqual(testFrame(100));
+        guest.rx.queue.allowNotifications();
+        guest.rx.takeCalls();
+        rig.backend.deliver(testFrame(90));
+        rig.pump();
+        expect(guest.rx.takeCalls()).toBeGreaterThan(0);
+      });
+    }
+  }
+});
