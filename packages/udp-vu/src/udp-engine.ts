@@ -33,8 +33,6 @@ import { UdpSender } from "./udp-sender.ts";
 
 /** Receives of one socket that may fail in a row before it is given up. */
 const FAILURES_MAX = 8;
-/** Datagrams that one frame of the guest may stand for: what Linux makes at most (UDP_MAX_SEGMENTS, linux/udp.h). */
-const SEGMENTS_MAX = 128;
 const READY = 0;
 
 /**
@@ -149,11 +147,6 @@ export class UdpEngine {
       return;
     }
     const lengthBytes = checkUdp(view, packet.l4At, packet.end, packet.l4Length);
-    // A frame of a gso_size of 1 would cost 65,000 sends; no driver's kernel makes such.
-    if (segmentBytes > 0 && lengthBytes > segmentBytes * SEGMENTS_MAX) {
-      this.counters[UdpCounter.droppedMalformed]++;
-      return;
-    }
     const payloadOffset = frameOffset + packet.l4Offset + Udp.headerBytes;
     let flow = this.#flows.table.find(this.#key);
     if (flow === -1) {
@@ -162,28 +155,9 @@ export class UdpEngine {
     }
     if (this.#flows.listener[flow] === CONNECTED) this.#copyHopLimit(flow, packet);
     this.#keepForQuote(flow, packet, view, segmentBytes === 0 ? lengthBytes : Math.min(segmentBytes, lengthBytes));
-    if (segmentBytes === 0 || segmentBytes >= lengthBytes) this.#add(flow, frame, payloadOffset, lengthBytes, nowMs);
-    else this.#addSegments(flow, frame, payloadOffset, lengthBytes, segmentBytes, nowMs);
-  }
-
-  #add(flow: number, frame: Iov, offset: number, lengthBytes: number, nowMs: number): boolean {
-    const added = this.#sender.add(flow, frame, offset, lengthBytes);
-    if (added) this.#flows.seen(flow, Direction.toHost, nowMs);
-    else this.counters[UdpCounter.droppedMalformed]++;
-    return added;
-  }
-
-  #addSegments(
-    flow: number,
-    frame: Iov,
-    offset: number,
-    lengthBytes: number,
-    segmentBytes: number,
-    nowMs: number,
-  ): void {
-    for (let done = 0; done < lengthBytes; done += segmentBytes) {
-      if (!this.#add(flow, frame, offset + done, Math.min(segmentBytes, lengthBytes - done), nowMs)) return;
-    }
+    if (this.#sender.addJoined(flow, frame, payloadOffset, lengthBytes, segmentBytes)) {
+      this.#flows.seen(flow, Direction.toHost, nowMs);
+    } else this.counters[UdpCounter.droppedMalformed]++;
   }
 
   /** Sends what is collected: the buffers of the batch are free when it returns. */

@@ -9,6 +9,12 @@ import { CONNECTED, type UdpFlows } from "./udp-flows.ts";
 /** Room for the one datagram that has to be copied together. */
 export const FLATTEN_BYTES = 65536;
 
+/**
+ * Datagrams that one frame of the guest may stand for: what Linux makes at most (UDP_MAX_SEGMENTS, linux/udp.h). A gso_size
+ * of 1 would cost 65,000 of them.
+ */
+const SEGMENTS_MAX = 128;
+
 export interface UdpSenderOptions {
   windows: WindowTable;
   port: UdpSocketPort;
@@ -48,6 +54,19 @@ export class UdpSender {
     this.#flattenOffset = options.flattenOffset;
     this.#counters = options.counters;
     this.#socketFailed = options.socketFailed;
+  }
+
+  /**
+   * Adds the `lengthBytes` bytes of `frame` from `offset` on as datagrams of `flow`, of `segmentBytes` bytes each, the last
+   * may be shorter; 0: as one. False when they are not there, or more than {@link SEGMENTS_MAX}.
+   */
+  addJoined(flow: number, frame: Iov, offset: number, lengthBytes: number, segmentBytes: number): boolean {
+    if (segmentBytes === 0 || segmentBytes >= lengthBytes) return this.add(flow, frame, offset, lengthBytes);
+    if (lengthBytes > segmentBytes * SEGMENTS_MAX) return false;
+    for (let done = 0; done < lengthBytes; done += segmentBytes) {
+      if (!this.add(flow, frame, offset + done, Math.min(segmentBytes, lengthBytes - done))) return false;
+    }
+    return true;
   }
 
   /** Adds the `lengthBytes` bytes of `frame` from `offset` on as one datagram of `flow`; false when they are not there. */
