@@ -96,7 +96,7 @@ function circumstancesOf(plan: Plan, congestionControl: string): Circumstances {
     date: new Date().toISOString().slice(0, 10),
     processor: /model name\s*: (.*)/.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? process.arch,
     processors: navigator.hardwareConcurrency,
-    kernel: firstLine(["uname", "-r"]),
+    kernel: /^[\d.]+/.exec(firstLine(["uname", "-r"]))?.[0] ?? "",
     congestionControl,
     ours: `passt-ts on Bun ${Bun.version}`,
     theirs: reference ? firstLine([...reference, "--version"]) : null,

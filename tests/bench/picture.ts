@@ -4,7 +4,7 @@ import { ratioOf } from "./pairs.ts";
 import type { Circumstances, Row } from "./report.ts";
 
 const rowHeight = 22;
-const labelWidth = 330;
+const labelWidth = 360;
 const barWidth = 420;
 const valueWidth = 150;
 const headHeight = 62;
