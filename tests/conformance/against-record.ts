@@ -23,31 +23,25 @@ export async function compareWithRecord(
   suites: readonly Suite[],
   lines: readonly Difference[],
 ): Promise<Map<string, Found[] | Error>> {
-  const host = await createHost();
-  try {
-    const played = await playAll({
-      host,
-      command: ourCommand,
-      suites,
-      atOnce: AT_ONCE,
-      expected: (suite) => {
-        const record = readRecord(suite.name).suite;
-        return (script, step) => {
-          const recorded = record.scripts.find(({ name }) => name === script.name);
-          const came = recorded?.steps.find(({ name }) => name === step.name)?.received.length;
-          return came === undefined ? null : expectedFrames(`${suite.name}/${script.name}`, step.name, came, lines);
-        };
-      },
-    });
-    return new Map(
-      suites.map((suite) => {
-        const ours = played.get(suite.name) ?? new Error("not played");
-        return [suite.name, ours instanceof Error ? ours : compareSuites(suite, readRecord(suite.name).suite, ours)];
-      }),
-    );
-  } finally {
-    await host.close();
-  }
+  const played = await playAll({
+    command: ourCommand,
+    suites,
+    atOnce: AT_ONCE,
+    expected: (suite) => {
+      const record = readRecord(suite.name).suite;
+      return (script, step) => {
+        const recorded = record.scripts.find(({ name }) => name === script.name);
+        const came = recorded?.steps.find(({ name }) => name === step.name)?.received.length;
+        return came === undefined ? null : expectedFrames(`${suite.name}/${script.name}`, step.name, came, lines);
+      };
+    },
+  });
+  return new Map(
+    suites.map((suite) => {
+      const ours = played.get(suite.name) ?? new Error("not played");
+      return [suite.name, ours instanceof Error ? ours : compareSuites(suite, readRecord(suite.name).suite, ours)];
+    }),
+  );
 }
 
 /** The same for the suites that are played on a moved clock, all of them. */

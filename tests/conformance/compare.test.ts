@@ -117,10 +117,15 @@ describe("the list", () => {
     expect(judge([{ ...found, script: "other/script" }], [wide]).unlisted).toHaveLength(1);
   });
 
+  test("two lines about one frame are one frame to wait for", () => {
+    const extra: Difference = { ...line, field: "extra" };
+    expect(expectedFrames("suite/script", "step", 3, [extra, { ...extra, script: "suite/*" }])).toBe(4);
+  });
+
   test("a step waits for the frames of the record but for those listed as absent, and for those listed as extra", () => {
     const absent: Difference = { ...line, field: "absent" };
-    const extra: Difference = { ...line, field: "extra" };
-    expect(expectedFrames("suite/script", "step", 2, [absent, extra, extra])).toBe(3);
-    expect(expectedFrames("suite/script", "other", 2, [absent, extra, extra])).toBe(2);
+    const extra = [1, 2].map((n): Difference => ({ ...line, field: "extra", frame: `step#${n}` }));
+    expect(expectedFrames("suite/script", "step", 2, [absent, ...extra])).toBe(3);
+    expect(expectedFrames("suite/script", "other", 2, [absent, ...extra])).toBe(2);
   });
 });

@@ -34,6 +34,17 @@ describe("our answers are those of the record, but for listed differences", () =
     });
   }
 
+  test("a window that is scaled wrongly is on no line of the list", () => {
+    const windows = all
+      .flatMap(({ name }) => foundIn(name))
+      .filter(({ field, ours }) => field === "tcp.window" && ours !== "0");
+    const wrong = windows.flatMap((found) =>
+      [2, 1 / 2, 256, 1 / 256].map((factor) => ({ ...found, ours: String(Math.floor(Number(found.ours) * factor)) })),
+    );
+    expect(wrong.length).toBeGreaterThan(200);
+    expect(wrong.filter((found) => judge([found], differences).unlisted.length === 0).map(foundText)).toEqual([]);
+  });
+
   test("every line of the list is needed", () => {
     const found = all.flatMap(({ name }) => foundIn(name));
     const { unneeded } = judge(found, differences);

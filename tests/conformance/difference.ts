@@ -9,7 +9,7 @@ export interface Difference {
   /** What the reference has there, and what ours has; anything where it is left out. */
   readonly reference?: string | RegExp;
   readonly ours?: string | RegExp;
-  /** REF-BUG: the reference is wrong. better: ours does what the reference does not do. */
-  readonly reason: "REF-BUG" | "better";
+  /** REF-BUG: the reference is wrong. better: ours does what the reference does not do. choice: both are right, and ours has its reason. */
+  readonly reason: "REF-BUG" | "better" | "choice";
   readonly why: string;
 }

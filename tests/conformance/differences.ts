@@ -6,14 +6,19 @@ import { clock } from "./differences/clock.ts";
 import { arp, dhcp } from "./differences/dhcp.ts";
 import { dhcpv6, searchLists } from "./differences/dhcpv6.ts";
 import { everywhere } from "./differences/everywhere.ts";
+import { extensionHeaders, fragments } from "./differences/fragments.ts";
 import { ndp } from "./differences/ndp.ts";
-import { moreTcp, tcp } from "./differences/tcp.ts";
+import { services } from "./differences/services.ts";
+import { moreTcp, tcp, zeroWindow } from "./differences/tcp.ts";
 import { longQuotes, quotes, udp } from "./differences/udp.ts";
+import { windows } from "./differences/window.ts";
 
 export const differences: readonly Difference[] = [
   ...everywhere,
   ...tcp,
   ...moreTcp,
+  ...zeroWindow,
+  ...windows,
   ...dhcp,
   ...arp,
   ...dhcpv6,
@@ -23,4 +28,7 @@ export const differences: readonly Difference[] = [
   ...longQuotes,
   ...udp,
   ...clock,
+  ...fragments,
+  ...extensionHeaders,
+  ...services,
 ];

@@ -16,6 +16,9 @@ export const ourMac = "9a:55:9a:55:9a:55";
 export const guestMac = "52:54:00:00:00:01";
 export const guestLinkLocal = "fe80::5054:ff:fe00:1";
 
+/** What a host may lack: the gateway (by default it has one), the gateway's address in its default route, or all but loopback. */
+export type HostKind = "gateway" | "no gateway" | "no next hop" | "no interface";
+
 const resolvConf = `nameserver 198.51.100.53
 nameserver 2001:db8:53::53
 search example.test lab.example.test
@@ -35,17 +38,32 @@ ip link set router up
 ip route add default via ${gateway4}
 ip -6 route add default via ${gateway6}
 echo "4096 131072 6291456" > /proc/sys/net/ipv4/tcp_rmem
-echo "4096 16384 4194304" > /proc/sys/net/ipv4/tcp_wmem
+echo "4096 4194304 4194304" > /proc/sys/net/ipv4/tcp_wmem
 echo 4 > /proc/sys/net/ipv4/tcp_syn_linear_timeouts 2>/dev/null || true
 `;
 
-/** What a record says about the host: the commands, and the name servers. */
-export const hostSetUp: readonly string[] = [...layOut.trim().split("\n"), ...resolvConf.trim().split("\n")];
+const changes: Readonly<Record<HostKind, string>> = {
+  gateway: "",
+  "no gateway": `ip route del default
+ip -6 route del default
+`,
+  "no next hop": `ip route replace default dev uplink
+ip -6 route del default
+ip -6 route add default dev uplink
+`,
+  "no interface": `ip link del uplink
+`,
+};
 
-export async function createHost(): Promise<HostNamespace> {
+/** What a record says about the host: the commands, and the name servers. */
+export function hostSetUp(kind: HostKind = "gateway"): string[] {
+  return [layOut, changes[kind], resolvConf].flatMap((text) => text.trim().split("\n")).filter((line) => line !== "");
+}
+
+export async function createHost(kind: HostKind = "gateway"): Promise<HostNamespace> {
   const host = await HostNamespace.create();
   try {
-    host.run(["sh", "-c", layOut]);
+    host.run(["sh", "-c", layOut + changes[kind]]);
   } catch (error) {
     await host.close();
     throw error;

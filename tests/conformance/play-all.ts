@@ -1,12 +1,12 @@
-// Plays many suites on one host, some at the same time.
+// Plays many suites, some at the same time: those that want the same host share one.
 
 import type { HostNamespace } from "../guests/namespace.ts";
+import { createHost, type HostKind } from "./host.ts";
 import type { PlayedSuite } from "./played.ts";
 import { type Expectation, playSuite } from "./player.ts";
 import type { Suite } from "./script.ts";
 
 export interface PlayAllOptions {
-  readonly host: HostNamespace;
   readonly command: readonly string[];
   readonly suites: readonly Suite[];
   /** Suites that are played at the same time. */
@@ -16,19 +16,28 @@ export interface PlayAllOptions {
 
 /** What came of each suite, by its name; an Error where it could not be played to its end. */
 export async function playAll(options: PlayAllOptions): Promise<Map<string, PlayedSuite | Error>> {
-  const { host, command, atOnce, expected } = options;
+  const { command, suites, atOnce, expected } = options;
+  const hosts = new Map<HostKind, HostNamespace>();
   const played = new Map<string, PlayedSuite | Error>();
-  const waiting = [...options.suites];
-  const work = async (): Promise<void> => {
-    for (let suite = waiting.shift(); suite !== undefined; suite = waiting.shift()) {
-      const { name } = suite;
-      try {
-        played.set(name, await playSuite({ host, command, suite, expected: expected(suite) }));
-      } catch (error) {
-        played.set(name, error as Error);
-      }
+  const waiting = [...suites];
+  const play = async (suite: Suite): Promise<PlayedSuite | Error> => {
+    try {
+      const host = hosts.get(suite.host ?? "gateway") as HostNamespace;
+      return await playSuite({ host, command, suite, expected: expected(suite) });
+    } catch (error) {
+      return error as Error;
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, work));
+  const work = async (): Promise<void> => {
+    for (let suite = waiting.shift(); suite !== undefined; suite = waiting.shift()) {
+      played.set(suite.name, await play(suite));
+    }
+  };
+  try {
+    for (const { host: kind = "gateway" } of suites) if (!hosts.has(kind)) hosts.set(kind, await createHost(kind));
+    await Promise.all(Array.from({ length: atOnce }, work));
+  } finally {
+    for (const host of hosts.values()) await host.close();
+  }
   return played;
 }

@@ -1,25 +1,24 @@
 // `bun run conformance:record -- --passt PATH [SUITE]...`: plays the suites against a passt and writes down what it answers.
 
 import { release } from "node:os";
-import { parseArgs } from "node:util";
 import { runToEnd } from "../guests/process.ts";
-import { createHost, hostSetUp } from "./host.ts";
+import { commandLinesName, recordCommandLines } from "./command-lines/record-lines.ts";
+import { hostSetUp } from "./host.ts";
 import { playAll } from "./play-all.ts";
+import { recordArguments } from "./record-arguments.ts";
 import { recordFolder, writeRecord } from "./record-file.ts";
 import { clockSuites } from "./scripts/clock.ts";
 import { suites } from "./suites.ts";
 
-const { values, positionals } = parseArgs({ options: { passt: { type: "string" } }, allowPositionals: true });
-const { passt } = values;
-if (passt === undefined) {
-  console.error("usage: bun run conformance:record -- --passt PATH [SUITE]...");
+const all = [...clockSuites, ...suites];
+const asked = recordArguments(process.argv.slice(2), [...all.map(({ name }) => name), commandLinesName]);
+if (typeof asked === "string") {
+  console.error(asked);
   process.exit(2);
 }
-const wanted = [...clockSuites, ...suites].filter(({ name }) => positionals.length === 0 || positionals.includes(name));
-const [version] = runToEnd([passt, "--version"]).split("\n");
-const host = await createHost();
-const played = await playAll({ host, command: [passt], suites: wanted, atOnce: 4, expected: () => () => null });
-await host.close();
+const { passt, version, names } = asked;
+const wanted = all.filter(({ name }) => names.includes(name));
+const played = await playAll({ command: [passt], suites: wanted, atOnce: 4, expected: () => () => null });
 let failed = false;
 for (const [name, suite] of played) {
   if (suite instanceof Error) {
@@ -28,9 +27,14 @@ for (const [name, suite] of played) {
     continue;
   }
   const [date] = new Date().toISOString().split("T");
-  writeRecord({ version, date, kernel: release().split("-")[0], hostSetUp, suite });
+  const host = hostSetUp(wanted.find((suite) => suite.name === name)?.host);
+  writeRecord({ version, date, kernel: release().split("-")[0], hostSetUp: host, suite });
   const frames = suite.scripts.flatMap((script) => script.steps).reduce((sum, step) => sum + step.received.length, 0);
   console.log(`${name}: ${suite.scripts.length} scripts, ${frames} frames came`);
+}
+if (names.includes(commandLinesName)) {
+  const count = await recordCommandLines(passt, version);
+  console.log(`${commandLinesName}: ${count} lines`);
 }
 runToEnd([process.execPath, "x", "biome", "format", "--write", recordFolder]);
 process.exit(failed ? 1 : 0);

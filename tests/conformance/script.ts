@@ -1,5 +1,7 @@
 // What a script is: data that the player (player.ts) carries out against a daemon, whoever wrote that.
 
+import type { HostKind } from "./host.ts";
+
 /** What the frames of the daemon told us, for frames of ours that must answer them. */
 export interface Learned {
   /** The daemon's initial sequence number towards a port of the guest. @throws Error while no SYN came from there. */
@@ -77,6 +79,8 @@ export interface Suite {
   readonly name: string;
   /** The daemon's options, beside the socket and the foreground. */
   readonly options: readonly string[];
+  /** The host that the daemon sees. Default: one with a gateway. */
+  readonly host?: HostKind;
   /** Bytes of a receive buffer, the virtio-net header included. Default: any frame fits. */
   readonly bufferBytes?: number;
   readonly scripts: readonly Script[];

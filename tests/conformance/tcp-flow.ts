@@ -87,6 +87,11 @@ export class TcpFlow {
     return this.segment({ flags: TcpFlag.rst, sequence });
   }
 
+  /** The answer to the daemon's SYN where nobody listens. */
+  refusal(): FrameToSend {
+    return this.segment({ flags: TcpFlag.rst | TcpFlag.ack, sequence: -GUEST_ISN });
+  }
+
   #frame(
     sequence: number,
     acknowledgment: number,

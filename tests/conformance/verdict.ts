@@ -40,15 +40,12 @@ function matches(pattern: string, text: string): boolean {
   return new RegExp(`^${parts.join(".*")}$`).test(text);
 }
 
-/** How many frames ours sends in a step: those of the reference, but for what the list says is absent or extra. */
+/** How many frames ours sends in a step: those of the reference, but for what the list says is absent or extra, each frame once. */
 export function expectedFrames(script: string, step: string, recorded: number, lines: readonly Difference[]): number {
-  let count = recorded;
-  for (const line of lines) {
-    if (!matches(line.script, script) || !matches(line.frame.replace(/#\d+$/, ""), step)) continue;
-    if (line.field === "absent") count--;
-    else if (line.field === "extra") count++;
-  }
-  return count;
+  const about = lines.filter((line) => matches(line.script, script) && matches(line.frame.replace(/#\d+$/, ""), step));
+  const frames = (field: string): number =>
+    new Set(about.filter((line) => line.field === field).map(({ frame }) => frame)).size;
+  return recorded - frames("absent") + frames("extra");
 }
 
 /** A difference as the test prints it: ready to be judged by a reader, and then to be listed. */

@@ -1,11 +1,13 @@
 import { type AddressWords, isIpv4, isUsableUnicast, parseAddress } from "./address-text.ts";
 import type { CommandLine } from "./command-line.ts";
+import { parseDecimal } from "./number-option.ts";
 import type { OptionName } from "./option-table.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** An address with the prefix length that came with it. */
 export interface GivenAddress {
   readonly address: AddressWords;
+  /** Undefined for none, and for 0: nobody's link is everything. */
   readonly prefixLength: number | undefined;
 }
 
@@ -19,12 +21,18 @@ function parseGuestAddress(text: string): GivenAddress {
   const [host, bits, ...rest] = text.split("/");
   const address = parseAddress(host, "-a");
   if (!isUsableUnicast(address)) throw new UsageError(`-a: '${text}' is not an address that a guest can have`);
-  if (rest.length > 0 || (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= bitsOf(address))))
-    throw new UsageError(`-a: '${text}' has no valid prefix length`);
-  return { address, prefixLength: bits === undefined ? undefined : Number(bits) };
+  if (bits === undefined) return { address, prefixLength: undefined };
+  const prefixLength = prefixLengthOf(address, host, parseDecimal(bits));
+  if (rest.length > 0 || !(prefixLength >= 0)) throw new UsageError(`-a: '${text}' has no valid prefix length`);
+  return { address, prefixLength: prefixLength === 0 ? undefined : prefixLength };
 }
 
-const bitsOf = (address: AddressWords): number => (isIpv4(address) ? 32 : 128);
+/** NaN for one that is too long. An IPv4 address that was written as an IPv6 one has a prefix of such a one, or its own. */
+function prefixLengthOf(address: AddressWords, text: string, bits: number): number {
+  if (!isIpv4(address)) return bits <= 128 ? bits : Number.NaN;
+  const own = text.includes(":") && bits > 96 ? bits - 96 : bits;
+  return own <= 32 ? own : Number.NaN;
+}
 
 /** Options with one address for each family. */
 export interface FamilyAddressOptions {

@@ -20,6 +20,8 @@ describe("addresses", () => {
     ["[::1]", [0, 0, 0, 1], "::1"],
     ["[192.0.2.1]", [0, 0, 0xffff, 0xc0000201], "192.0.2.1"],
     ["::", [0, 0, 0, 0], "::"],
+    ["::ffff:192.0.2.1", [0, 0, 0xffff, 0xc0000201], "192.0.2.1"],
+    ["[::ffff:c000:201]", [0, 0, 0xffff, 0xc0000201], "192.0.2.1"],
   ])("%s", (text, expected, formatted) => {
     const address = parseAddress(text, "-a");
     expect([...address]).toEqual(expected);
@@ -40,8 +42,6 @@ describe("addresses", () => {
     ":",
     "1:2",
     "fe80::1%lo",
-    "::ffff:1.2.3.4",
-    "::ffff:102:304",
     "::1.2.3.4",
     "[::1",
     "::1]",
@@ -82,15 +82,21 @@ describe("netmasks", () => {
     }
   });
 
-  test.each(["33", "-1", "", "255.0.255.0", "0.0.0.255", "255.255.255", "24.5", "0x18"])("'%s' is refused", (text) => {
-    expect(() => parseNetmask(text, "-n")).toThrow(/^-n: [^\n]+$/);
+  test("bits in any base", () => {
+    expect(["0x18", "030", "+24", " 24"].map((text) => parseNetmask(text, "-n"))).toEqual([24, 24, 24, 24]);
   });
+
+  test.each(["33", "-1", "", "255.0.255.0", "0.0.0.255", "255.255.255", "24.5", "0x21", "24 "])(
+    "'%s' is refused",
+    (text) => {
+      expect(() => parseNetmask(text, "-n")).toThrow(/^-n: [^\n]+$/);
+    },
+  );
 });
 
 describe("MAC addresses", () => {
-  test("with colons or dashes, in any case, and back", () => {
+  test("with colons, in any case, and back", () => {
     expect([...parseMac("52:54:00:AB:cd:09", "-M")]).toEqual([0x52, 0x54, 0, 0xab, 0xcd, 9]);
-    expect([...parseMac("52-54-00-ab-cd-09", "-M")]).toEqual([0x52, 0x54, 0, 0xab, 0xcd, 9]);
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 6, maxLength: 6 }), (mac) => {
         expect(parseMac(formatMac(mac), "-M")).toEqual(Uint8Array.from(mac));
@@ -98,10 +104,10 @@ describe("MAC addresses", () => {
     );
   });
 
-  test.each(["", "52:54:00:ab:cd", "52:54:00:ab:cd:09:01", "5:54:00:ab:cd:09", "gg:54:00:ab:cd:09", "525400abcd09"])(
-    "'%s' is refused",
-    (text) => {
-      expect(() => parseMac(text, "-M")).toThrow(/^-M: [^\n]+$/);
-    },
-  );
+  test.each([
+    ...["", "52:54:00:ab:cd", "52:54:00:ab:cd:09:01", "5:54:00:ab:cd:09", "gg:54:00:ab:cd:09", "525400abcd09"],
+    ...["52-54-00-ab-cd-09", "52:54:00-ab:cd:09"],
+  ])("'%s' is refused", (text) => {
+    expect(() => parseMac(text, "-M")).toThrow(/^-M: [^\n]+$/);
+  });
 });

@@ -1,8 +1,12 @@
 import ipaddr from "ipaddr.js";
+import { parseNumber } from "./number-option.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** An IP address as four 32-bit words, IPv4 as ::ffff:a.b.c.d. */
 export type AddressWords = Uint32Array;
+
+/** An IPv4 address in an IPv6 one in a way that has been given up (RFC 4291 section 2.5.5.1), which our library takes for a mapped one. */
+const IPV4_COMPATIBLE = /^::\d+\./;
 
 /** True for an address whose words are IPv4-mapped. */
 export const isIpv4 = (words: AddressWords): boolean => words[0] === 0 && words[1] === 0 && words[2] === 0xffff;
@@ -11,10 +15,9 @@ export const isIpv4 = (words: AddressWords): boolean => words[0] === 0 && words[
 export function parseAddress(text: string, what: string): AddressWords {
   const bare = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
   if (ipaddr.IPv4.isValidFourPartDecimal(bare)) return wordsOf([...MAPPED_PREFIX, ...ipaddr.IPv4.parse(bare).octets]);
-  if (bare.includes(":") && !bare.includes("%") && ipaddr.IPv6.isValid(bare)) {
-    const address = ipaddr.IPv6.parse(bare);
-    if (address.isIPv4MappedAddress()) throw new UsageError(`${what}: '${text}' is an IPv4-mapped IPv6 address`);
-    return wordsOf(address.toByteArray());
+  if (bare.includes(":") && !bare.includes("%") && !IPV4_COMPATIBLE.test(bare) && ipaddr.IPv6.isValid(bare)) {
+    // One that is IPv4-mapped has the words of the IPv4 address that it means.
+    return wordsOf(ipaddr.IPv6.parse(bare).toByteArray());
   }
   throw new UsageError(`${what}: '${text}' is not an IPv4 or IPv6 address`);
 }
@@ -42,7 +45,8 @@ export function isLoopback(words: AddressWords): boolean {
 
 /** Bits of a netmask given as a number 0-32 or in dotted form. @throws UsageError */
 export function parseNetmask(text: string, what: string): number {
-  if (/^\d{1,2}$/.test(text) && Number(text) <= 32) return Number(text);
+  const number = parseNumber(text);
+  if (number <= 32) return number;
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) {
     const bits = ipaddr.IPv4.parse(text).prefixLengthFromSubnetMask();
     if (bits !== null) return bits;
@@ -50,10 +54,10 @@ export function parseNetmask(text: string, what: string): number {
   throw new UsageError(`${what}: '${text}' is neither a contiguous netmask nor a number of bits from 0 to 32`);
 }
 
-/** The six bytes of a MAC address. @throws UsageError */
+/** The six bytes of a MAC address, two digits each, with colons between them. @throws UsageError */
 export function parseMac(text: string, what: string): Uint8Array {
-  if (!/^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(text)) throw new UsageError(`${what}: '${text}' is not a MAC address`);
-  return Uint8Array.from(text.split(/[:-]/), (byte) => Number.parseInt(byte, 16));
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) throw new UsageError(`${what}: '${text}' is not a MAC address`);
+  return Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
 }
 
 /** The usual text of a MAC address. */

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream } from "node:fs";
+import { READY_LINE, ReadyChannel } from "./ready-channel.ts";
 
 /** Names, in the environment of the process that goes to the background, the descriptor on which it says it is ready. */
 const READY_FD_VARIABLE = "PASST_TS_READY_FD";
-const READY_LINE = "ready\n";
+/** Signals that mean both processes, as long as there are two. */
+const HANDED_ON = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"] as const;
 
 /** True in the process that was started to run in the background. */
 export const isBackgroundProcess = (): boolean => process.env[READY_FD_VARIABLE] !== undefined;
@@ -27,17 +28,25 @@ export async function continueInBackground(args: readonly string[], inheritedFds
     stdio,
     env: { ...process.env, [READY_FD_VARIABLE]: String(readyFd) },
   });
-  const code = await readyOrEnded(child, readyFd);
+  const asked = handSignalsOn(child);
+  const ended = endOf(child, asked);
+  let code = await Promise.race([readyLine(child, readyFd), ended]);
+  // Whatever it said before, it ends now; and so do we, as if we were one.
+  if (asked.signal !== null) code = await ended;
+  for (const signal of HANDED_ON) process.removeAllListeners(signal);
+  if (asked.signal !== null) process.kill(process.pid, asked.signal);
   child.unref();
   return code;
 }
 
-/** Says to the waiting parent that everything is set up. Does nothing in the foreground. */
-export async function sayReady(): Promise<void> {
+/**
+ * The way to the process that waits for this one to be ready; null in the foreground.
+ *
+ * @param onAbandoned called when that process has gone first.
+ */
+export async function openReadyChannel(onAbandoned: () => void): Promise<ReadyChannel | null> {
   const fd = process.env[READY_FD_VARIABLE];
-  if (fd === undefined) return;
-  const stream = createWriteStream("", { fd: Number(fd) });
-  await new Promise<void>((resolve, reject) => stream.on("error", reject).end(READY_LINE, () => resolve()));
+  return fd === undefined ? null : await ReadyChannel.open(Number(fd), onAbandoned);
 }
 
 /** A compiled program is its own executable; from source the runtime needs the script's name. */
@@ -45,17 +54,39 @@ function programArguments(): string[] {
   return Bun.main.startsWith("/$bunfs/") ? [] : [Bun.main];
 }
 
-function readyOrEnded(child: ChildProcess, readyFd: number): Promise<number> {
+/** The signal by which the program was asked to end while it started, or null. */
+interface Asked {
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Until the program is in the background whoever stops it knows the first process only. */
+function handSignalsOn(child: ChildProcess): Asked {
+  const asked: { signal: NodeJS.Signals | null } = { signal: null };
+  for (const signal of HANDED_ON) {
+    process.on(signal, () => {
+      asked.signal = signal;
+      // A daemon has no terminal to lose: SIGHUP would end it without its clearing up.
+      child.kill(signal === "SIGHUP" ? "SIGTERM" : signal);
+    });
+  }
+  return asked;
+}
+
+function readyLine(child: ChildProcess, readyFd: number): Promise<number> {
   return new Promise((resolve) => {
-    const ready = child.stdio[readyFd];
     let text = "";
-    ready?.on("data", (chunk: Buffer) => {
+    child.stdio[readyFd]?.on("data", (chunk: Buffer) => {
       text += chunk.toString();
       if (text === READY_LINE) resolve(0);
     });
+  });
+}
+
+function endOf(child: ChildProcess, asked: Asked): Promise<number> {
+  return new Promise((resolve) => {
     child.on("error", (error) => resolve(failed(`cannot start the process for the background: ${error.message}`)));
     child.on("exit", (code, signal) =>
-      resolve(code ?? failed(`the process for the background was ended by ${signal}`)),
+      resolve(code ?? (asked.signal === null ? failed(`the process for the background was ended by ${signal}`) : 1)),
     );
   });
 }

@@ -12,6 +12,7 @@ const HOST: Surroundings = {
     ipv6: { address: address("2001:db8::2"), prefixLength: 64, gateway: address("2001:db8::1") },
     linkLocal: address("fe80::1234"),
     scopeId: 2,
+    defaultRoutes: [4, 6],
   },
   resolver: parseResolvConf("nameserver 127.0.0.53\nnameserver 198.51.100.7\nnameserver ::1\nsearch example.org lab\n"),
   machineId: "0123456789abcdef",
@@ -21,7 +22,7 @@ const HOST: Surroundings = {
 };
 const NO_NETWORK: Surroundings = {
   ...HOST,
-  network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0 },
+  network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0, defaultRoutes: [] },
   resolver: parseResolvConf(""),
 };
 
@@ -95,10 +96,20 @@ describe("the configuration", () => {
     ]);
     expect(made(["-S", "none"]).searchDomains).toEqual([]);
     expect(made(["-S", "a", "-S", "none", "-S", "b"]).searchDomains).toEqual(["b"]);
-    expect(made(["-S", "a b c d e f g"]).searchDomains.length).toBe(6);
+  });
+
+  test("unlike passt: of more search domains than six, six are told, with a warning, however they are given", () => {
+    const domains = ["a", "b", "c", "d", "e", "f", "g"];
+    for (const args of [["-S", domains.join(" ")], domains.flatMap((domain) => ["-S", domain])]) {
+      const warnings: string[] = [];
+      const warn = (line: string) => void warnings.push(line);
+      expect(made(args, { ...HOST, warn }).searchDomains).toEqual(domains.slice(0, 6));
+      expect(warnings).toEqual(["the guest is told 6 of 7 search domains"]);
+    }
   });
 
   test("names told to the guest", () => {
+    expect(made(["-H", "a".repeat(253)]).hostName).toBe("a".repeat(253));
     const { hostName, fqdn } = made(["-H", "vm", "--fqdn", "vm.example.org"]);
     expect([hostName, fqdn]).toEqual(["vm", "vm.example.org"]);
     expect([made([]).hostName, made([]).fqdn]).toEqual(["", ""]);
@@ -199,6 +210,40 @@ describe("the configuration", () => {
     expect(made(["-n", "12"]).ipv4?.prefixLength).toBe(12);
     expect(made(["-n", "12", "-a", "10.1.2.3"]).ipv4?.prefixLength).toBe(12);
     expect(text(made(["-a", "10.0.0.1/24", "-a", "10.0.0.2"]).ipv4?.guestAddress)).toBe("10.0.0.2");
+    expect([made(["-a", "10.1.2.3/0"]).ipv4?.prefixLength, made(["-n", "0"]).ipv4?.prefixLength]).toEqual([8, 24]);
+  });
+
+  test.each([
+    ["::ffff:10.1.2.3", 8],
+    ["::ffff:10.1.2.3/24", 24],
+    ["::ffff:10.1.2.3/120", 24],
+    ["10.1.2.3/+24", 24],
+  ])("an IPv4 address may be written as an IPv6 one, a prefix with a sign: %s", (given, prefixLength) => {
+    const { ipv4, ipv6 } = made(["-a", given, "-g", "::ffff:10.1.0.1", "-o", "::ffff:192.0.2.2"]);
+    expect(text(ipv4?.outboundAddress)).toBe("192.0.2.2");
+    expect([text(ipv4?.guestAddress), ipv4?.prefixLength, text(ipv4?.gateway)]).toEqual([
+      "10.1.2.3",
+      prefixLength,
+      "10.1.0.1",
+    ]);
+    expect(text(ipv6?.guestAddress)).toBe("2001:db8::2");
+  });
+
+  test("numbers are taken as strtoul(3) takes them: signs, spaces before, hexadecimal, octal", () => {
+    const mtus = ["1500", "+1500", " \t1500", "0x5dc", "0X5DC", "02734"].map((given) => made(["-m", given]).mtu);
+    expect(mtus).toEqual([1500, 1500, 1500, 1500, 1500, 1500]);
+    expect(made(["--stats", "0x10"]).statisticsIntervalMs).toBe(16_000);
+  });
+
+  test("addresses are leased for an hour, for good where options give all that DHCP tells of a family", () => {
+    const lease = (...args: string[]) => [made(args).ipv4?.leaseSeconds, made(args).ipv6?.leaseSeconds];
+    const given4 = ["-a", "10.1.2.3", "-g", "10.1.0.1", "-D", "10.1.0.53", "-S", "none"];
+    expect(lease()).toEqual([3600, 3600]);
+    expect(lease(...given4)).toEqual([undefined, 3600]);
+    for (let i = 0; i < given4.length; i += 2) expect(lease(...given4.toSpliced(i, 2))).toEqual([3600, 3600]);
+    expect(lease("-a", "10.1.2.3", "-g", "10.1.0.1", "--no-dhcp-dns", "--no-dhcp-search")).toEqual([undefined, 3600]);
+    expect(lease("-a", "2001:db8::9", "-D", "none", "-S", "lab")).toEqual([3600, undefined]);
+    expect(made([], NO_NETWORK).ipv4?.leaseSeconds).toBe(3600);
   });
 
   test("without a usable host interface the guest gets link-local IPv4", () => {
@@ -238,9 +283,22 @@ describe("the configuration", () => {
     [["-a", "224.0.0.1"]],
     [["-a", "0.0.0.0"]],
     [["-a", "255.255.255.255"]],
-    [["-a", "::ffff:1.2.3.4"]],
     [["-a", "10.0.0.1/33"]],
     [["-a", "10.0.0.1/24/3"]],
+    [["-a", "10.0.0.1/0x18"]],
+    [["-a", "10.0.0.1/"]],
+    [["-a", "2001:db8::1/129"]],
+    [["-a", "::ffff:10.0.0.1/129"]],
+    [["-m", "08"]],
+    [["-m", "1e3"]],
+    [["-m", "1500 "]],
+    [["-m", "0x"]],
+    [["-M", "9a-55-9a-55-9a-55"]],
+    [["-g", "224.0.0.1"]],
+    [["-S", `${"a".repeat(64)}.b`]],
+    [["--fqdn", `${"a".repeat(64)}.b`]],
+    [["--stats", ""]],
+    [["--stats", "1.5"]],
     [["-a", "10.0.0.1/24", "-n", "24"]],
     [["-n", "255.0.255.0"]],
     [["-n", "33"]],
@@ -267,7 +325,7 @@ describe("the configuration", () => {
     [["-S", ""]],
     [["-S", "a..b"]],
     [["-H", "two words"]],
-    [["-H", "a".repeat(256)]],
+    [["-H", "a".repeat(254)]],
     [["--fqdn", "a..b"]],
     [["--stats", "x"]],
     [["--stats", "-1"]],

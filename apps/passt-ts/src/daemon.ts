@@ -1,21 +1,24 @@
+import { setDumpable, setNoNewPrivileges } from "@passt-ts/linux/process-identity";
 import { releaseProgramCode } from "@passt-ts/linux/program-code";
 import { raiseOpenFilesLimit } from "@passt-ts/linux/resource-limits";
 import type { BackendChoice } from "./backend-option.ts";
-import { isBackgroundProcess, sayReady } from "./background.ts";
+import { openReadyChannel } from "./background.ts";
 import type { CommandLine } from "./command-line.ts";
-import { configure, type Surroundings } from "./configuration.ts";
+import { type Configuration, configure, type Surroundings } from "./configuration.ts";
 import { DataPlaneThread } from "./data-plane-thread.ts";
 import { openForwards } from "./forward-sockets.ts";
 import type { FrontEndSocket } from "./front-end-socket.ts";
 import { RESOLVER_PATH, readEphemeralRange, readFlowTimers, readMachineId, readResolver } from "./host-files.ts";
 import { HostFollower } from "./host-follower.ts";
-import { readHostNetwork } from "./host-network.ts";
+import { type HostNetwork, readHostNetwork } from "./host-network.ts";
 import { HostWatcher } from "./host-watcher.ts";
 import { become, type Identity } from "./identity.ts";
 import { IDLE_LOOK_MS, IdleMemory } from "./idle-memory.ts";
+import { linkWarnings, localModeWarning, startLines, tapStartLines } from "./link-report.ts";
 import { type OpenedTap, openTapOf } from "./opened-tap.ts";
 import { openOutputFile, openOutputStream, writePidFile } from "./output-file.ts";
 import type { ProgramLog } from "./program-log.ts";
+import type { ReadyChannel } from "./ready-channel.ts";
 
 /** What a daemon works with. */
 export interface DaemonOptions {
@@ -36,10 +39,14 @@ export class Daemon {
   readonly #stopped: PromiseWithResolvers<null> = Promise.withResolvers<null>();
   #follower: HostFollower | null = null;
   #pidFd: number | null = null;
+  /** To who waits for us to be in the background; null in the foreground. */
+  #readyChannel: ReadyChannel | null = null;
   #failed = false;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
+    // The data plane's thread has it from us.
+    setNoNewPrivileges();
     this.#thread = new DataPlaneThread(options.log.write);
     // Before the host is read for the first time: no change goes unseen.
     const watching = {
@@ -49,16 +56,9 @@ export class Daemon {
     };
     this.#watcher = options.backend.tap === null ? new HostWatcher(watching) : null;
     this.#thread.onWatched = () => this.#watcher?.wake();
-    const stop = () => {
-      this.#stopped.resolve(null);
-      this.#thread.stop();
-    };
-    for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) process.on(signal, stop);
-    const fail = (error: unknown) => {
-      options.log.write("error", error instanceof Error ? (error.stack ?? error.message) : String(error));
-      this.#failed = true;
-      stop();
-    };
+    for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) process.on(signal, () => this.#stop());
+    const fail = (error: unknown) =>
+      this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
     process.on("uncaughtException", fail);
     process.on("unhandledRejection", fail);
   }
@@ -66,10 +66,11 @@ export class Daemon {
   /** Serves until it is asked to end, or cannot go on. The program's exit code. @throws UsageError before it serves. */
   async run(): Promise<number> {
     const { frontEnd, log } = this.#options;
+    this.#readyChannel = await openReadyChannel(() => this.#fail("who started this for the background has gone"));
     if (!(await this.#start())) return this.#failed ? 1 : 0;
     const failedEarly = await Promise.race([this.#thread.ready.then(() => false), this.#thread.ended.then(() => true)]);
     if (!failedEarly && frontEnd.path !== null) log.write("info", `listening at ${frontEnd.path}`);
-    if (!failedEarly) await this.#detach();
+    if (!failedEarly) this.#detach();
     const memory = new IdleMemory(processorMs, releaseProgramCode);
     setInterval(() => memory.look(), IDLE_LOOK_MS).unref();
     const failure = await this.#thread.ended;
@@ -102,6 +103,9 @@ export class Daemon {
     // The Worker's modules may be out of the reach of whom we become.
     await this.#thread.loaded;
     if (identity !== null) this.#become(identity);
+    // Behind the change of user, which may set it anew.
+    setDumpable(false);
+    this.#reportLink(configuration, surroundings.network, tap);
     const fd = frontEnd.take();
     const fds = frontEnd.path === null ? { listenFd: null, frontEndFd: fd } : { listenFd: fd, frontEndFd: null };
     this.#thread.start({
@@ -132,6 +136,18 @@ export class Daemon {
     become(identity);
   }
 
+  /** Why a guest has the address that it has, and where it and its ports lead. */
+  #reportLink(configuration: Configuration, network: HostNetwork, tap: OpenedTap | null): void {
+    const { line, log } = this.#options;
+    if (tap === null) {
+      const local = localModeWarning(configuration, network, line.has("address"));
+      for (const text of [...(local === null ? [] : [local]), ...linkWarnings(configuration)])
+        log.write("warning", text);
+    }
+    const lines = tap === null ? startLines(configuration, network) : tapStartLines(configuration, tap.interfaceName);
+    for (const text of lines) log.write("info", text);
+  }
+
   #surroundings(): Surroundings {
     const { line, frontEnd, log } = this.#options;
     return {
@@ -148,7 +164,7 @@ export class Daemon {
   #tapSurroundings({ interfaceName, mtu }: OpenedTap): Surroundings {
     const { frontEnd, log } = this.#options;
     return {
-      network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0 },
+      network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0, defaultRoutes: [] },
       resolver: { nameServers: [], searchDomains: [] },
       machineId: readMachineId(),
       // Guests on one bridge need different MAC addresses.
@@ -160,12 +176,23 @@ export class Daemon {
   }
 
   /** Tells the world that we serve; in the background nothing keeps us where we were started any longer. */
-  async #detach(): Promise<void> {
+  #detach(): void {
     if (this.#pidFd !== null) writePidFile(this.#pidFd);
-    if (!isBackgroundProcess()) return;
+    if (this.#readyChannel === null) return;
     this.#options.log.leaveStandardError();
     process.chdir("/");
-    await sayReady();
+    this.#readyChannel.sayReady();
+  }
+
+  #stop(): void {
+    this.#stopped.resolve(null);
+    this.#thread.stop();
+  }
+
+  #fail(why: string): void {
+    this.#options.log.write("error", why);
+    this.#failed = true;
+    this.#stop();
   }
 }
 

@@ -21,13 +21,14 @@ import { Capture, CapturingBackend } from "./capture.ts";
 import { ControlBlock } from "./control-block.ts";
 import { FaultGuard } from "./fault-guard.ts";
 import { FrameTrace } from "./frame-trace.ts";
+import { GuestReporter } from "./guest-reporter.ts";
 import { filteredLog, type Log } from "./log.ts";
 import { offloadFeatures } from "./offloads.ts";
 import { statisticsOf } from "./statistics.ts";
 import { StatisticsReporter } from "./statistics-reporter.ts";
 import type { StartMessage, WorkerMessage } from "./worker-messages.ts";
 
-/** What the capture holds back before it writes; a multiple of the page size. */
+/** What the capture gathers within a turn before it writes; a multiple of the page size. */
 const CAPTURE_BUFFER_BYTES = 256 * 1024;
 
 /**
@@ -59,6 +60,8 @@ export class DataPlane {
   readonly #say: (message: WorkerMessage) => void;
   readonly #faults: FaultGuard;
   readonly #reporter: StatisticsReporter;
+  /** Null where the guest's services are not ours. */
+  readonly #guestReporter: GuestReporter | null;
   readonly #busyPoll: BusyPoll;
   readonly #polled: Polled = {
     wait: (timeoutMs) => this.#loop.wait(timeoutMs),
@@ -102,6 +105,9 @@ export class DataPlane {
       },
       config: { macAddress: configuration.guestMac, ...(configuration.mtu >= 68 ? { mtu: configuration.mtu } : {}) },
       onDisconnect: () => {
+        // An exception may have cut the turn short that recorded what led to it.
+        this.#capture?.flush();
+        this.#guestReporter?.guestGone();
         this.#log("debug", this.#statistics());
         if (configuration.oneOff && (frontEndFd !== null || this.#hasHeardFrontEnd)) this.#ending = true;
       },
@@ -117,6 +123,8 @@ export class DataPlane {
       log: this.#log,
       nowMs: now(),
     });
+    const reporting = { level: configuration.logLevel, log: this.#log, link: configuration };
+    this.#guestReporter = this.#sockets && new GuestReporter({ guest: this.#sockets.guest, ...reporting });
     this.#busyPoll = new BusyPoll(configuration.busyPollUs / 1000, now);
     if (listenFd !== null) this.#device.listenOn(new OwnedFd(listenFd));
     if (frontEndFd !== null) this.#device.adopt(new OwnedFd(frontEndFd));
@@ -151,8 +159,22 @@ export class DataPlane {
     const nowMs = now();
     this.#reporter.turn(nowMs);
     this.#device.leavesKicksSuppressed = this.#busyPoll.spinsNext;
-    if (this.#device.turn(nowMs)) this.#loop.wait(0);
-    else this.#busyPoll.wait(this.#polled, Math.min(this.#device.deadlineMs, this.#reporter.deadlineMs));
+    const more = this.#device.turn(nowMs);
+    this.#reportGuest(nowMs);
+    // Who reads the capture while we run sees what was before we sleep.
+    this.#capture?.flush();
+    if (more) this.#loop.wait(0);
+    else this.#busyPoll.wait(this.#polled, this.#deadlineMs);
+  }
+
+  get #deadlineMs(): number {
+    const reportMs = Math.min(this.#reporter.deadlineMs, this.#guestReporter?.deadlineMs ?? Number.POSITIVE_INFINITY);
+    return Math.min(this.#device.deadlineMs, reportMs);
+  }
+
+  #reportGuest(nowMs: number): void {
+    const services = this.#sockets?.engines?.services.responders;
+    if (services !== undefined) this.#guestReporter?.turn(services, nowMs);
   }
 
   /** Takes the guest's connection and memory away, so that the device and the back-end begin anew. */
@@ -221,6 +243,7 @@ export class DataPlane {
   #configure(link: LinkConfiguration): void {
     try {
       this.#sockets?.configure(link, now());
+      if (this.#guestReporter !== null) this.#guestReporter.link = link;
     } catch (error) {
       this.#log("warning", `the guest's link stays as it was: ${(error as Error).message}`);
     }
@@ -239,6 +262,8 @@ export class DataPlane {
       return written < 0 ? written : -1;
     };
     const writer = new PcapWriter({ windows: this.#windows, stagingWindow, sink });
+    // A capture without a record is a capture, too.
+    writer.flush();
     return new Capture(writer, this.#windows, () => performance.timeOrigin + performance.now());
   }
 }

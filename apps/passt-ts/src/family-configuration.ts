@@ -3,7 +3,7 @@ import { familyAddress, guestAddressOption } from "./address-options.ts";
 import { type AddressWords, isLoopback, isUsableUnicast, parseAddress, parseNetmask } from "./address-text.ts";
 import type { CommandLine } from "./command-line.ts";
 import type { HostNetwork } from "./host-network.ts";
-import { type NameSources, nameServiceOf } from "./name-options.ts";
+import { hasFixedNames, type NameSources, nameServiceOf } from "./name-options.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** What the addresses of a family are made from besides the options. */
@@ -15,16 +15,22 @@ export interface FamilySources extends NameSources {
 const LOCAL_IPV4 = { address: "169.254.2.1", prefixLength: 16, gateway: "169.254.2.2" };
 const LOCAL_ROUTER = "fe80::1";
 
+/** How long a guest may go by what no longer holds: it asks again after half of this time (RFC 2131 section 4.4.5). */
+const LEASE_SECONDS = 3600;
+
 /** IPv4 as the guest gets it. @throws UsageError */
 export function configureIpv4(line: CommandLine, sources: FamilySources): FamilyConfiguration {
   const host = sources.network.ipv4;
   const given = guestAddressOption(line, 4);
   const local = parseAddress(LOCAL_IPV4.gateway, "-g");
-  const gateway = gatewayOption(line, 4) ?? (host === null ? local : host.gateway);
+  const asked = gatewayOption(line, 4);
+  const gateway = asked ?? (host === null ? local : host.gateway);
+  const isFixed = given !== undefined && asked !== undefined && hasFixedNames(line, 4);
   return {
     guestAddress: given?.address ?? host?.address ?? parseAddress(LOCAL_IPV4.address, "-a"),
     prefixLength: prefixLengthOf(line, sources.network),
     ...commonOf(line, sources, 4, gateway),
+    ...(isFixed ? {} : { leaseSeconds: LEASE_SECONDS }),
     hostAddress: host?.address ?? null,
   };
 }
@@ -38,6 +44,8 @@ export function configureIpv6(line: CommandLine, sources: FamilySources): Family
     guestAddress: given?.address ?? host?.address ?? null,
     prefixLength: 64,
     ...commonOf(line, sources, 6, gateway),
+    // DHCPv6 names no router.
+    ...(given !== undefined && hasFixedNames(line, 6) ? {} : { leaseSeconds: LEASE_SECONDS }),
     hostAddress: host?.address ?? null,
   };
 }
@@ -65,7 +73,8 @@ function prefixLengthOf(line: CommandLine, network: HostNetwork): number {
   const mask = line.last("netmask");
   if (mask !== undefined) {
     if (given?.prefixLength !== undefined) throw new UsageError("-n: the netmask was given with -a already");
-    return parseNetmask(mask, "-n");
+    const bits = parseNetmask(mask, "-n");
+    if (bits > 0) return bits;
   }
   if (given !== undefined) return given.prefixLength ?? classfulPrefix(given.address);
   return network.ipv4?.prefixLength ?? LOCAL_IPV4.prefixLength;

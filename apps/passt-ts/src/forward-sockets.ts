@@ -39,7 +39,8 @@ export interface ForwardConditions extends Families {
 /**
  * Opens the sockets that the forwards listen at: a forward without address gets one socket for both families.
  *
- * @throws UsageError when a port that was asked for by number cannot be bound, or when none of all can be.
+ * @throws UsageError when a port that was asked for by number cannot be bound, or when none of all can be; also for an
+ * address of a family that is off.
  */
 export function openForwards(forwards: readonly Forward[], conditions: ForwardConditions): ForwardSocket[] {
   const options = new SocketOptions();
@@ -64,7 +65,7 @@ function openForward(forward: Forward, conditions: ForwardConditions, options: S
   const { address, protocol, port, targetPort, targetAddress } = forward;
   const wantsIpv4 = conditions.ipv4 && (address === null || isIpv4(address));
   const wantsIpv6 = conditions.ipv6 && (address === null || !isIpv4(address));
-  if (!wantsIpv4 && !wantsIpv6) return -Errno.EAFNOSUPPORT;
+  if (!wantsIpv4 && !wantsIpv6) throw switchedOff(forward);
   const type = protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
   const fd = openSocket(wantsIpv6 ? AF_INET6 : AF_INET, type);
   // A kernel without IPv6 still serves the IPv4 half of a forward for both.
@@ -92,6 +93,13 @@ function bindForward(fd: number, forward: Forward, address: SocketAddress, optio
 }
 
 const optionOf = (forward: Forward): string => (forward.protocol === "tcp" ? "-t" : "-u");
+
+function switchedOff(forward: Forward): UsageError {
+  const option = forward.address !== null && isIpv4(forward.address) ? "--ipv6-only" : "--ipv4-only";
+  return new UsageError(
+    `${optionOf(forward)}: cannot listen for ${formatForward(forward)}: ${option} leaves its family out`,
+  );
+}
 
 function cannotBind(forward: Forward, errno: number): UsageError {
   return new UsageError(`${optionOf(forward)}: cannot listen for ${formatForward(forward)}: ${errnoMessage(errno)}`);

@@ -157,6 +157,36 @@ describe("the grammar of -t and -u", () => {
     expect(() => parse(text)).toThrow(/^-t: [^\n]+$/);
   });
 
+  test.each([
+    [" 22", [[22, 22]]],
+    ["+22", [[22, 22]]],
+    [
+      "22, +23:\t+80",
+      [
+        [22, 22],
+        [23, 80],
+      ],
+    ],
+    [
+      " 22-+23: 80- 81",
+      [
+        [22, 80],
+        [23, 81],
+      ],
+    ],
+    [
+      "22-24,~ +23",
+      [
+        [22, 22],
+        [24, 24],
+      ],
+    ],
+    ["127.0.0.1/ 22", [[22, 22]]],
+    ["::ffff:127.0.0.1/22", [[22, 22]]],
+  ])("'%s': spaces and signs before a number are taken as strtoul(3) takes them", (text, expected) => {
+    expect(ports(text)).toEqual(expected);
+  });
+
   test("none may only come first", () => {
     expect(parse("none")).toEqual([]);
     expect(parse("none", "22").length).toBe(1);

@@ -1,4 +1,5 @@
 import { type AddressWords, formatAddress, isIpv4, isMulticastOrBroadcast, parseAddress } from "./address-text.ts";
+import { parseDecimal } from "./number-option.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** One port of the host that is forwarded to the guest. */
@@ -108,7 +109,7 @@ function parseSpec(protocol: "tcp" | "udp", text: string, option: string, epheme
 }
 
 /** What an item of a port list begins with when no address comes before it. */
-const ITEM_START = /^(~|all(:|$)|\d+(-\d+)?([:,]|$))/;
+const ITEM_START = /^(~|all(:|$)|\s*\+?\d+(-\s*\+?\d+)?([:,]|$))/;
 
 function splitBinding(text: string, option: string): { binding: Binding; ports: string } {
   const slash = text.indexOf("/");
@@ -152,7 +153,7 @@ function parseTarget(
   binding: Binding,
   option: string,
 ): { address: AddressWords | null; ports: PortRange | null } {
-  if (/^[\d-]*$/.test(text)) return { address: null, ports: parseRange(text, option, 1) };
+  if (/^[\s+\d-]*$/.test(text)) return { address: null, ports: parseRange(text, option, 1) };
   const slash = text.lastIndexOf("/");
   const host = slash < 0 ? text : text.slice(0, slash);
   const address = parseTargetAddress(host, item, binding, option);
@@ -175,10 +176,11 @@ function parseTargetAddress(text: string, item: string, binding: Binding, option
 }
 
 function parseRange(text: string, option: string, min: 0 | 1): PortRange {
-  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
-  if (match === null) throw new UsageError(`${option}: '${text}' is not a port or a range of ports`);
-  const first = Number(match[1]);
-  const last = match[2] === undefined ? first : Number(match[2]);
+  const [from, to, ...rest] = text.split("-");
+  const first = parseDecimal(from);
+  const last = to === undefined ? first : parseDecimal(to);
+  if (Number.isNaN(first + last) || rest.length > 0)
+    throw new UsageError(`${option}: '${text}' is not a port or a range of ports`);
   if (first < min || last > 65535) throw new UsageError(`${option}: '${text}': ports go from 1 to 65535`);
   if (first > last) throw new UsageError(`${option}: '${text}' ends before it begins`);
   return { first, last };

@@ -6,6 +6,7 @@ import { SocketOptions } from "@passt-ts/linux/socket-options";
 import { Errno, SystemError } from "@passt-ts/linux/system-error";
 import { isConnectedUnix, listenUnix } from "@passt-ts/linux/unix-socket";
 import type { CommandLine } from "./command-line.ts";
+import { parseNumber } from "./number-option.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** Where the front-end comes from: a path listened at, which is removed in the end, or a connected descriptor. */
@@ -40,6 +41,7 @@ export class FrontEndSocket implements Disposable {
 const DEFAULT_PATHS = 64;
 /** Standard streams and what the runtime may have opened are no front-end. */
 const INHERITED_FD_MIN = 3;
+const INHERITED_FD_MAX = 0x7fff_ffff;
 
 /** Opens the socket that the options ask for. @throws UsageError */
 export function openFrontEndSocket(line: CommandLine): FrontEndSocket {
@@ -54,8 +56,9 @@ export function openFrontEndSocket(line: CommandLine): FrontEndSocket {
 export function inheritedFd(line: CommandLine): number | null {
   const text = line.last("fd");
   if (text === undefined || line.lastOf("fd", "socket") === "socket") return null;
-  const fd = /^\d{1,6}$/.test(text) ? Number(text) : -1;
-  if (fd < INHERITED_FD_MIN) throw new UsageError(`-F: '${text}' is not a descriptor from ${INHERITED_FD_MIN} on`);
+  const fd = parseNumber(text);
+  if (!(fd >= INHERITED_FD_MIN && fd <= INHERITED_FD_MAX))
+    throw new UsageError(`-F: '${text}' is not a descriptor from ${INHERITED_FD_MIN} on`);
   const options = new SocketOptions();
   const option = (name: number): number => options.get(fd, SOL_SOCKET, name);
   if (option(SO_DOMAIN) < 0) throw new UsageError(`-F: descriptor ${fd} is not an open socket`);

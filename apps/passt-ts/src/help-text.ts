@@ -2,7 +2,8 @@ import { OPTION_SECTIONS, type OptionRow, optionForms } from "./option-table.ts"
 
 /** Columns of the help: where descriptions begin, and where they end. */
 const DESCRIPTION_COLUMN = 32;
-const WIDTH = 110;
+const FORM_COLUMN = 38;
+const WIDTH = 80;
 
 /** What -t and -u take, in lines. */
 export const SPEC_FORMS: readonly (readonly [form: string, meaning: string])[] = [
@@ -23,7 +24,7 @@ export const PORT_FORMS: readonly (readonly [form: string, meaning: string])[] =
 /** The text of --help. */
 export function helpText(program: string): string {
   const sections = OPTION_SECTIONS.map(({ title, rows }) => `${title}:\n${rows.map(rowText).join("")}`);
-  const forms = (list: typeof SPEC_FORMS) => list.map(([form, meaning]) => `  ${form.padEnd(36)}${meaning}\n`).join("");
+  const forms = (list: typeof SPEC_FORMS) => list.map(([form, text]) => entry(`  ${form}`, text, FORM_COLUMN)).join("");
   return [
     `Usage: ${program} [OPTION]...\n`,
     "A network for a virtual machine, over vhost-user, without privileges.\n",
@@ -35,12 +36,14 @@ export function helpText(program: string): string {
 
 function rowText(row: OptionRow): string {
   const text = `${row.help}${row.repeatable === true ? " (may be repeated)" : ""}`;
-  const lines = wrap(text, WIDTH - DESCRIPTION_COLUMN);
-  const forms = `  ${row.short === undefined ? "    " : ""}${optionForms(row)}`;
-  const first = forms.length + 2 > DESCRIPTION_COLUMN ? `${forms}\n` : forms.padEnd(DESCRIPTION_COLUMN);
-  const indent = " ".repeat(DESCRIPTION_COLUMN);
-  const head = first.endsWith("\n") ? `${first}${indent}` : first;
-  return `${head}${lines.join(`\n${indent}`)}\n`;
+  return entry(`  ${row.short === undefined ? "    " : ""}${optionForms(row)}`, text, DESCRIPTION_COLUMN);
+}
+
+/** What something is called, and from `column` on what it means. */
+function entry(name: string, text: string, column: number): string {
+  const indent = " ".repeat(column);
+  const head = name.length + 2 > column ? `${name}\n${indent}` : name.padEnd(column);
+  return `${head}${wrap(text, WIDTH - column).join(`\n${indent}`)}\n`;
 }
 
 function wrap(text: string, width: number): string[] {

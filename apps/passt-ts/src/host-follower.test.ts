@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import type { LinkConfiguration } from "@passt-ts/backend-sockets/link-configuration";
 import { reportFromNamespace } from "@passt-ts/backend-sockets/testing/namespace";
+import { parseAddress } from "./address-text.ts";
 import { parseCommandLine } from "./command-line.ts";
 import { configure, type Surroundings } from "./configuration.ts";
 import { HostFollower, type HostState } from "./host-follower.ts";
@@ -55,6 +57,24 @@ describe("while the daemon runs and its host changes,", () => {
       ["192.0.2.2", "192.0.2.1"],
     ]);
   });
+
+  test("a guest that renews its lease of an hour gets the new resolver, and is refused an address that the host has no longer", () => {
+    const ack = { answer: "ACK", server: "192.0.2.1", nameServers: "192.0.2.53", leaseSeconds: 3600 };
+    const nak = { answer: "NAK", server: "192.0.2.1", nameServers: "", leaseSeconds: 0 };
+    expect(report.renewals as unknown).toEqual([ack, { ...ack, nameServers: "192.0.2.54" }, nak]);
+  });
+
+  test("a lease is for good where options give all that could change", () => {
+    const { answer, nameServers, leaseSeconds } = report.fixedRenewal;
+    expect([answer, nameServers, leaseSeconds]).toEqual(["ACK", "10.0.0.53", INFINITE]);
+  });
+
+  test("no guest loses its lease to a host that has lost its default route, or its gateway", () => {
+    expect(report.kept).toEqual([
+      { ...HOME, nameServers: "192.0.2.54" },
+      { ...HOME, nameServers: "192.0.2.55" },
+    ]);
+  });
 });
 
 const words4 = (value: number): Uint32Array => Uint32Array.of(0, 0, 0xffff, value);
@@ -65,6 +85,7 @@ const surroundings: Surroundings = {
     ipv6: null,
     linkLocal: null,
     scopeId: 2,
+    defaultRoutes: [4],
   },
   resolver: { nameServers: [words4(0xc0000235)], searchDomains: [] },
   machineId: "",
@@ -97,12 +118,66 @@ describe("a look at the host", () => {
   });
 
   test("that shows something else is news once", () => {
-    const ipv4 = { address: words4(0xc6336402), prefixLength: 25, gateway: null };
+    const ipv4 = { address: words4(0xc6336402), prefixLength: 25, gateway: words4(0xc6336401) };
     const { network, resolver } = surroundings;
     const { applied, said } = look(() => ({ network: { ...network, ipv4 }, resolver }));
     expect(applied).toEqual([0xc6336402]);
-    expect(said.length).toBe(1);
-    expect(said[0]).toContain("IPv4 198.51.100.2/25, name servers 192.0.2.53;");
+    expect(said).toEqual([
+      "info: the host's network has changed (IPv4 address, IPv4 router, IPv4 address of the host's loopback): " +
+        "IPv4 198.51.100.2/25 via 198.51.100.1, name servers 192.0.2.53; IPv6 no address via fe80::1",
+    ]);
+  });
+
+  test.each<[string, Partial<HostState["network"]>]>([
+    ["no IPv4", { ipv4: null, defaultRoutes: [] }],
+    ["no default route", { ipv4: { address: words4(0xac110001), prefixLength: 16, gateway: null }, defaultRoutes: [] }],
+    ["no gateway", { ipv4: { address: words4(0x0a000002), prefixLength: 32, gateway: null } }],
+  ])("that shows %s any more leaves the guest what it has", (_name, change) => {
+    const { network, resolver } = surroundings;
+    expect(look(() => ({ network: { ...network, ...change }, resolver }))).toEqual({ applied: [], said: [] });
+  });
+
+  test("that shows but deprecated IPv6 addresses leaves the guest its own and the way out; without a route it has none", () => {
+    const { resolver } = surroundings;
+    const ipv6 = { address: parseAddress("2001:db8::2", ""), prefixLength: 64, gateway: null };
+    const before = { network: { ...surroundings.network, ipv6, defaultRoutes: [4, 6] as const }, resolver };
+    const line = parseCommandLine([]);
+    const configuration = configure(line, { ...surroundings, ...before });
+    const applied: LinkConfiguration[] = [];
+    const states = [[4, 6] as const, [4] as const].map((defaultRoutes): HostState => {
+      return { network: { ...before.network, ipv6: null, defaultRoutes }, resolver };
+    });
+    const follower = new HostFollower({
+      line,
+      surroundings: { ...surroundings, ...before },
+      configuration,
+      read: () => states.shift() as HostState,
+      apply: (link) => void applied.push(link),
+      log: () => {},
+    });
+    follower.follow();
+    expect(applied).toEqual([]);
+    follower.follow();
+    expect(applied.map((link) => [link.ipv6?.guestAddress, link.ipv6?.isDefaultRouter])).toEqual([
+      [ipv6.address, false],
+    ]);
+  });
+
+  test("that shows what the guest sees nothing of is put in force, and no news", () => {
+    const { network, resolver } = surroundings;
+    const { applied, said } = look(() => ({ network: { ...network, scopeId: 3 }, resolver }));
+    expect([applied.length, said]).toEqual([1, ["debug: the host's ways out have changed"]]);
+  });
+
+  test("that shows another link-local address only says so", () => {
+    const { network, resolver } = surroundings;
+    const gateway = parseAddress("2001:db8::1", "");
+    const ipv6 = { address: parseAddress("2001:db8::2", ""), prefixLength: 64, gateway };
+    const states = ["fe80::1", "fe80::2"].map((text): HostState => {
+      return { network: { ...network, ipv6, linkLocal: parseAddress(text, "") }, resolver };
+    });
+    const { said } = look(() => states.shift() as HostState);
+    expect(said[1]).toStartWith("info: the host's network has changed (our link-local address): IPv4 192.0.2.2/24");
   });
 
   test("that fails, as when an interface is gone that an option names, changes nothing", () => {

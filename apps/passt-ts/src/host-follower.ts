@@ -1,9 +1,9 @@
-import type { FamilyConfiguration, LinkConfiguration } from "@passt-ts/backend-sockets/link-configuration";
+import type { LinkConfiguration } from "@passt-ts/backend-sockets/link-configuration";
 import { SystemError } from "@passt-ts/linux/system-error";
-import { formatAddress } from "./address-text.ts";
 import type { CommandLine } from "./command-line.ts";
 import { type Configuration, configure, type Surroundings } from "./configuration.ts";
 import type { HostNetwork } from "./host-network.ts";
+import { describeLink, differencesOf, linkWarnings } from "./link-report.ts";
 import type { Log } from "./log.ts";
 import type { ResolverConfiguration } from "./resolv-conf.ts";
 import { UsageError } from "./usage-error.ts";
@@ -62,8 +62,11 @@ export class HostFollower {
     const link = withWayOut(linkOf(configure(line, sources)), line, now.network, known.network);
     this.#known = known;
     if (Bun.deepEquals(link, this.#link)) return;
-    for (const text of warnings) log("warning", text);
-    log("info", `the host's network has changed: ${describeLink(link)}`);
+    const differences = differencesOf(this.#link, link);
+    for (const text of [...warnings, ...linkWarnings(link)]) log("warning", text);
+    // Sockets may take another way now, of which the guest sees nothing.
+    if (differences.length === 0) log("debug", "the host's ways out have changed");
+    else log("info", `the host's network has changed (${differences.join(", ")}): ${describeLink(link)}`);
     this.#link = link;
     apply(link);
   }
@@ -73,17 +76,30 @@ export class HostFollower {
 export function withoutLosses(before: HostState, now: HostState): HostState {
   const { network } = now;
   const resolver = now.resolver.nameServers.length > 0 ? now.resolver : before.resolver;
-  const ipv6Stays = network.ipv6 === null && before.network.ipv6 !== null;
+  const ipv4Stays = hasLost(before.network, network, 4);
+  const ipv6Stays = hasLost(before.network, network, 6);
+  const routed = [...before.network.defaultRoutes, ...network.defaultRoutes];
   return {
     network: {
-      ...network,
-      ipv4: network.ipv4 ?? before.network.ipv4,
-      ipv6: network.ipv6 ?? before.network.ipv6,
+      ipv4: ipv4Stays ? before.network.ipv4 : network.ipv4,
+      ipv6: ipv6Stays ? before.network.ipv6 : network.ipv6,
       linkLocal: ipv6Stays ? before.network.linkLocal : network.linkLocal,
       scopeId: ipv6Stays ? before.network.scopeId : network.scopeId,
+      defaultRoutes: ([4, 6] as const).filter((family) => routed.includes(family)),
     },
     resolver,
   };
+}
+
+/**
+ * Whether a family's template is worth less to a guest than the one before. Without its default route the host may have
+ * but a bridge to other guests left; without an IPv4 gateway there would be no DHCP, and the guest's lease would run out.
+ */
+function hasLost(before: HostNetwork, now: HostNetwork, family: 4 | 6): boolean {
+  const [old, next] = family === 4 ? [before.ipv4, now.ipv4] : [before.ipv6, now.ipv6];
+  if (old === null || next === null) return old !== null;
+  if (before.defaultRoutes.includes(family) && !now.defaultRoutes.includes(family)) return true;
+  return family === 4 && old.gateway !== null && next.gateway === null;
 }
 
 /** Tells a guest whose host has lost its IPv6 that there is no way out by it, unless a gateway was asked for. */
@@ -94,32 +110,18 @@ function withWayOut(
   known: HostNetwork,
 ): LinkConfiguration {
   const isAsked = line.all("gateway").some((text) => text.includes(":"));
-  if (link.ipv6 === null || isAsked || now.ipv6 !== null || known.ipv6 === null) return link;
+  if (link.ipv6 === null || isAsked || now.defaultRoutes.includes(6) || !known.defaultRoutes.includes(6)) return link;
   return { ...link, ipv6: { ...link.ipv6, isDefaultRouter: false } };
 }
 
 /** The part of a configuration that can change while the daemon runs. */
 export function linkOf(configuration: Configuration): LinkConfiguration {
   const { ourMac, ourLinkLocal, mtu, ipv4, ipv6, searchDomains, scopeId } = configuration;
-  const { hostName, fqdn, leaseSeconds, switches } = configuration;
+  const { hostName, fqdn, switches } = configuration;
   return {
     ...{ ourMac, ourLinkLocal, mtu, ipv4, ipv6, searchDomains, scopeId },
     ...(hostName === undefined ? {} : { hostName }),
     ...(fqdn === undefined ? {} : { fqdn }),
-    ...(leaseSeconds === undefined ? {} : { leaseSeconds }),
     ...(switches === undefined ? {} : { switches }),
   };
-}
-
-function describeLink({ ipv4, ipv6 }: LinkConfiguration): string {
-  return [describeFamily("IPv4", ipv4), describeFamily("IPv6", ipv6)].filter((text) => text !== "").join("; ");
-}
-
-function describeFamily(name: string, family: FamilyConfiguration | null): string {
-  if (family === null) return "";
-  const { guestAddress, prefixLength, gateway, nameServers } = family;
-  const address = guestAddress === null ? "no address" : `${formatAddress(guestAddress)}/${prefixLength}`;
-  const via = gateway === null ? "" : ` via ${formatAddress(gateway)}`;
-  const servers = nameServers.length === 0 ? "" : `, name servers ${nameServers.map(formatAddress).join(" ")}`;
-  return `${name} ${address}${via}${servers}`;
 }

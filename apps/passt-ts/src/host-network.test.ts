@@ -50,6 +50,7 @@ describe("what the daemon takes from the host's network", () => {
       ipv6: null,
       linkLocal: null,
       scopeId: 0,
+      defaultRoutes: [],
     });
   });
 
@@ -69,7 +70,7 @@ describe("what the daemon takes from the host's network", () => {
       "192.0.2.1",
     ]);
     expect([text(found.ipv6?.address), text(found.ipv6?.gateway)]).toEqual(["2001:db8::3", "fe80::1"]);
-    expect([text(found.linkLocal), found.scopeId]).toEqual(["fe80::3", 3]);
+    expect([text(found.linkLocal), found.scopeId, found.defaultRoutes]).toEqual(["fe80::3", 3, [4, 6]]);
   });
 
   test("a temporary address only where there is no other, a tentative or duplicate one never", () => {
@@ -85,17 +86,68 @@ describe("what the daemon takes from the host's network", () => {
     expect(templateOf(network(addresses.slice(1, 3), routes)).ipv6).toBe(null);
   });
 
-  test("without a default route the only interface with a route of its own; of several none", () => {
-    const route = (index: number, destination: string): HostRoute => ({
+  test("a deprecated address never, however new it is: neither beside another one nor alone", () => {
+    const addresses = [
+      address("2001:db8::dead", 2, { flags: AddressFlag.deprecated | AddressFlag.permanent }),
+      address("2001:db8::aaaa", 2, { flags: AddressFlag.temporary }),
+      address("2001:db8::bbbb", 2, { flags: AddressFlag.temporary | AddressFlag.deprecated }),
+      address("2001:db8::2", 2, { flags: AddressFlag.permanent }),
+      address("192.0.2.9", 2, { flags: AddressFlag.deprecated }),
+    ];
+    const routes = [defaultRoute(6, 2, "fe80::1"), defaultRoute(4, 2, "192.0.2.1")];
+    const found = (...kept: number[]) =>
+      text(
+        templateOf(
+          network(
+            kept.map((index) => addresses[index]),
+            routes,
+          ),
+        ).ipv6?.address,
+      );
+    expect([found(0, 1, 2, 3), found(0, 1, 2), found(0, 2)]).toEqual(["2001:db8::2", "2001:db8::aaaa", null]);
+    expect(templateOf(network(addresses, routes)).ipv4).toBe(null);
+  });
+
+  test("of several addresses the one with the longest prefix, then the first; one of the link only without another", () => {
+    const taken = (...addresses: HostAddress[]) =>
+      text(templateOf(network(addresses, [defaultRoute(4, 2, "192.0.2.1")])).ipv4?.address);
+    const wide = address("192.0.2.9", 2, { prefixLength: 16 });
+    const linked = address("169.254.3.2", 2, { prefixLength: 30, scope: AddressScope.link });
+    expect(taken(linked, wide, address("192.0.3.2", 2), address("192.0.3.3", 2))).toBe("192.0.3.2");
+    expect([taken(linked, wide), taken(linked)]).toEqual(["192.0.2.9", "169.254.3.2"]);
+  });
+
+  test("without a default route in the main table the interface of the first route there, whatever else is chosen", () => {
+    const route = (index: number, destination: string, fields: Partial<HostRoute> = {}): HostRoute => ({
       ...defaultRoute(isIpv4(parseAddress(destination, "")) ? 4 : 6, index, null),
       destination: parseAddress(destination, ""),
       prefixLength: 24,
+      ...fields,
     });
-    const addresses = [address("192.0.2.2", 2), address("198.51.100.9", 3), address("2001:db8::2", 2)];
+    const addresses = [
+      address("192.0.2.2", 2),
+      address("198.51.100.9", 3),
+      address("2001:db8::2", 2),
+      address("2001:db8::3", 3),
+    ];
     const found = templateOf(network(addresses, [route(2, "192.0.2.0")]));
-    expect([text(found.ipv4?.address), found.ipv4?.gateway]).toEqual(["192.0.2.2", null]);
-    expect(templateOf(network(addresses, [route(2, "192.0.2.0"), route(3, "198.51.100.0")])).ipv4).toBe(null);
-    expect(templateOf(network(addresses, [route(2, "fe80::")])).ipv6).toBe(null);
+    expect([text(found.ipv4?.address), found.ipv4?.gateway, found.defaultRoutes]).toEqual(["192.0.2.2", null, []]);
+    const passedOver = [
+      route(1, "127.0.0.0"),
+      route(0, "192.0.2.0", { type: RouteType.unreachable }),
+      { ...defaultRoute(4, 3, "198.51.100.1"), table: 100 },
+      route(3, "fe80::"),
+    ];
+    const several = [...passedOver, route(2, "192.0.2.0"), route(3, "198.51.100.0"), route(2, "2001:db8::")];
+    const taken = (...args: string[]) => {
+      const { ipv4, ipv6 } = templateOf(network(addresses, several), templateChoiceOf(parseCommandLine(args)));
+      return [text(ipv4?.address), text(ipv6?.address)];
+    };
+    expect(taken()).toEqual(["192.0.2.2", "2001:db8::2"]);
+    expect(taken("-g", "192.0.2.9")).toEqual(["192.0.2.2", "2001:db8::2"]);
+    expect(taken("--outbound-if4", "if3")).toEqual(["198.51.100.9", "2001:db8::2"]);
+    expect(taken("--outbound-if6", "if3")).toEqual(["192.0.2.2", "2001:db8::3"]);
+    expect(templateOf(network(addresses, passedOver)).ipv6).toBe(null);
   });
 
   test("of several default routes the one with the lowest metric", () => {
@@ -131,8 +183,8 @@ describe("what the daemon takes from the host's network", () => {
     expect(() => chosen("--outbound-if6", "nonesuch")).toThrow("--outbound-if6: there is no interface 'nonesuch'");
   });
 
-  test("a default route without next hop has no gateway", () => {
-    const found = templateOf(network([address("192.0.2.2", 2)], [defaultRoute(4, 2, null)]));
-    expect([text(found.ipv4?.address), found.ipv4?.gateway]).toEqual(["192.0.2.2", null]);
+  test.each([null, "fe80::1"])("a default route has no gateway where its next hop is %p", (nextHop) => {
+    const found = templateOf(network([address("192.0.2.2", 2)], [defaultRoute(4, 2, nextHop)]));
+    expect([text(found.ipv4?.address), found.ipv4?.gateway, found.defaultRoutes]).toEqual(["192.0.2.2", null, [4]]);
   });
 });

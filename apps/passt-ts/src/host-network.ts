@@ -4,22 +4,25 @@ import {
   defaultRoute,
   type HostAddress,
   type HostInterface,
+  type HostRoute,
   type HostNetwork as KernelNetwork,
   MAIN_ROUTE_TABLE,
   RouteType,
   readHostNetwork as readKernelNetwork,
 } from "@passt-ts/linux/host-network";
-import type { AddressWords } from "./address-text.ts";
+import { type AddressWords, isIpv4 } from "./address-text.ts";
 import type { CommandLine } from "./command-line.ts";
 import type { OptionName } from "./option-table.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** What the daemon takes from the host's network when the options leave it open, for one address family. */
 export interface HostFamily {
-  /** The address of the interface that holds the default route, and its prefix. */
+  /** For the log. */
+  readonly interfaceName?: string;
+  /** The address of the interface that is the template, and its prefix. */
   readonly address: AddressWords;
   readonly prefixLength: number;
-  /** The next hop of the default route; null for a route without one. */
+  /** The next hop of the default route; null for a route without one of this family. */
   readonly gateway: AddressWords | null;
 }
 
@@ -31,6 +34,8 @@ export interface HostNetwork {
   readonly linkLocal: AddressWords | null;
   /** Index of that interface; 0 when there is none. */
   readonly scopeId: number;
+  /** The families whose template has a default route. */
+  readonly defaultRoutes: readonly (4 | 6)[];
 }
 
 /** An interface that options name, and the option that does. */
@@ -73,7 +78,7 @@ const NO_CHOICE: TemplateChoice = { ipv4: null, ipv6: null };
 
 /**
  * Picks what the daemon needs from all there is: for each family the interface that was chosen, or that of the first
- * default route, or the only one with any route.
+ * default route, or that of the first route of all in the main table.
  *
  * @throws UsageError when a chosen interface is not there.
  */
@@ -87,12 +92,23 @@ export function templateOf(kernel: KernelNetwork, choice: TemplateChoice = NO_CH
     ipv6: via6 === null ? null : familyOf(kernel, via6, 6),
     linkLocal: linkLocal?.address ?? null,
     scopeId,
+    defaultRoutes: ([4, 6] as const).filter((family) => {
+      const via = family === 4 ? via4 : via6;
+      return via !== null && defaultRouteBy(kernel, via, family) !== null;
+    }),
   };
+}
+
+function defaultRouteBy(kernel: KernelNetwork, via: HostInterface, family: 4 | 6): HostRoute | null {
+  return defaultRoute(
+    { ...kernel, routes: kernel.routes.filter((route) => route.interfaceIndex === via.index) },
+    family,
+  );
 }
 
 function templateInterface(kernel: KernelNetwork, family: 4 | 6, chosen: NamedInterface | null): HostInterface | null {
   if (chosen !== null) return interfaceNamed(kernel, chosen);
-  const index = defaultRoute(kernel, family)?.interfaceIndex ?? onlyRouted(kernel, family);
+  const index = defaultRoute(kernel, family)?.interfaceIndex ?? firstRouted(kernel, family);
   return kernel.interfaces.find((one) => one.index === index) ?? null;
 }
 
@@ -102,38 +118,49 @@ function interfaceNamed(kernel: KernelNetwork, { name, option }: NamedInterface)
   return found;
 }
 
-/** The index of the one interface that is up, no loopback, and has a route that is more than its link; or undefined. */
-function onlyRouted(kernel: KernelNetwork, family: 4 | 6): number | undefined {
+/** The index of the first interface that is up, no loopback, and has a route that is more than its link; or undefined. */
+function firstRouted(kernel: KernelNetwork, family: 4 | 6): number | undefined {
   const usable = new Set(kernel.interfaces.filter(({ up, loopback }) => up && !loopback).map(({ index }) => index));
-  const routed = kernel.routes
+  return kernel.routes
     .filter((route) => route.ipVersion === family && route.table === MAIN_ROUTE_TABLE)
     .filter((route) => route.type === RouteType.unicast && !isLinkLocalPrefix(route.destination))
-    .map((route) => route.interfaceIndex)
-    .filter((index) => usable.has(index));
-  const distinct = [...new Set(routed)];
-  return distinct.length === 1 ? distinct[0] : undefined;
+    .find((route) => usable.has(route.interfaceIndex))?.interfaceIndex;
 }
 
 /** fe80::/10: every interface with IPv6 has such a route. */
 const isLinkLocalPrefix = (words: AddressWords): boolean => (words[0] & 0xffc00000) >>> 0 === 0xfe800000;
 
+/** Addresses that the interface has for good: none that it is still trying out, or is about to give up. */
 function addressesOf(kernel: KernelNetwork, interfaceIndex: number, ipVersion: 4 | 6): HostAddress[] {
+  const unfit = AddressFlag.tentative | AddressFlag.duplicate | AddressFlag.deprecated;
   return kernel.addresses.filter(
     (address) =>
-      address.interfaceIndex === interfaceIndex &&
-      address.ipVersion === ipVersion &&
-      (address.flags & (AddressFlag.tentative | AddressFlag.duplicate)) === 0,
+      address.interfaceIndex === interfaceIndex && address.ipVersion === ipVersion && (address.flags & unfit) === 0,
   );
 }
 
 function familyOf(kernel: KernelNetwork, via: HostInterface, family: 4 | 6): HostFamily | null {
-  const address = addressesOf(kernel, via.index, family)
-    .filter((candidate) => candidate.scope === AddressScope.universe || candidate.scope === AddressScope.site)
-    // A temporary address goes away while the guest still has it.
-    .sort((a, b) => (a.flags & AddressFlag.temporary) - (b.flags & AddressFlag.temporary))
-    .at(0);
+  const [address] = addressesOf(kernel, via.index, family)
+    .filter(
+      ({ scope }) => scope === AddressScope.universe || scope === AddressScope.site || isLinkLocalIpv4(family, scope),
+    )
+    .sort((a, b) => unfitness(a) - unfitness(b) || b.prefixLength - a.prefixLength);
   if (address === undefined) return null;
-  const routes = kernel.routes.filter((route) => route.interfaceIndex === via.index);
-  const gateway = defaultRoute({ ...kernel, routes }, family)?.gateway ?? null;
-  return { address: address.address, prefixLength: address.prefixLength, gateway };
+  const gateway = defaultRouteBy(kernel, via, family)?.gateway ?? null;
+  // The next hop of an IPv4 route may be an IPv6 neighbor (RFC 5549), which is no router that DHCP could tell of.
+  const isOfFamily = gateway !== null && isIpv4(gateway) === (family === 4);
+  return {
+    interfaceName: via.name,
+    address: address.address,
+    prefixLength: address.prefixLength,
+    gateway: isOfFamily ? gateway : null,
+  };
+}
+
+const isLinkLocalIpv4 = (family: 4 | 6, scope: number): boolean => family === 4 && scope === AddressScope.link;
+
+/** A temporary address goes away while the guest still has it, one of the link reaches nobody behind it. */
+function unfitness(address: HostAddress): number {
+  if ((address.flags & AddressFlag.temporary) !== 0) return 2;
+  return address.scope === AddressScope.link ? 1 : 0;
 }

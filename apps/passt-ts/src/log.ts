@@ -8,10 +8,13 @@ export type Log = (level: LogLevel, text: string) => void;
 
 const RANK: Record<LogLevel, number> = { error: 0, warning: 1, info: 2, debug: 3, trace: 4 };
 
+/** Whether a line of `level` is at least as important as `threshold`. */
+export const isShown = (threshold: LogLevel, level: LogLevel): boolean => RANK[level] <= RANK[threshold];
+
 /** A log that passes on what is at least as important as `threshold`. */
 export function filteredLog(threshold: LogLevel, write: Log): Log {
   return (level, text) => {
-    if (RANK[level] <= RANK[threshold]) write(level, text);
+    if (isShown(threshold, level)) write(level, text);
   };
 }
 

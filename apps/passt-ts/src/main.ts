@@ -16,7 +16,7 @@ import { PROGRAM, VERSION_TEXT } from "./version.ts";
 const LOG_BYTES_DEFAULT = 1 << 20;
 /** Five pages of the larger of the usual buffers: less would be cut all the time. */
 const LOG_BYTES_MIN = 40960;
-const LOG_BYTES_MAX = 0xffff_ffff;
+const LOG_BYTES_MAX = 0xffff_ffff_ffff;
 
 /** Runs the program; the result is its exit code. */
 async function main(args: readonly string[]): Promise<number> {

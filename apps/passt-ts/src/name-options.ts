@@ -7,8 +7,8 @@ import { UsageError } from "./usage-error.ts";
 
 const NAME_SERVERS_MAX = 3;
 const SEARCH_DOMAINS_MAX = 6;
-/** The longest text of DHCP option 12 (RFC 2132 section 3.14). */
-const HOST_NAME_BYTES_MAX = 255;
+/** The longest name that the DNS has room for (RFC 1035 section 2.3.4), and that passt takes. */
+const HOST_NAME_BYTES_MAX = 253;
 
 /** How the guest of one family resolves names. */
 export interface NameService {
@@ -59,6 +59,13 @@ export function nameServiceOf(
     dnsForward: dnsHost === null ? null : standIn,
     dnsHost: standIn === null ? null : dnsHost,
   };
+}
+
+/** Whether the name servers and search domains that a family's guest is told are given by options, whatever the host's are. */
+export function hasFixedNames(line: CommandLine, family: 4 | 6): boolean {
+  const servers = familyAddresses({ line, name: "dns", label: "-D", accepts: () => true, none: true }, family);
+  const hasServers = servers === null || servers.length > 0 || line.has("no-dhcp-dns");
+  return hasServers && (line.has("search") || line.has("no-dhcp-search"));
 }
 
 /** A resolver may be on loopback, but must be somebody. */

@@ -89,7 +89,7 @@ export interface OptionSection {
 
 const MIGRATION = "live migration is not supported yet";
 
-/** Every option, in the order of --help. Names, short forms and meanings are passt's. */
+/** Every option, in the order of --help. Names, short forms and meanings are passt's; the README lists what differs. */
 export const OPTION_SECTIONS: readonly OptionSection[] = [
   ...RUN_OPTIONS,
   ...ADDRESS_OPTIONS,

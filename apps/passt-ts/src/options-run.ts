@@ -47,7 +47,7 @@ export const RUN_OPTIONS: readonly OptionSection[] = [
         name: "runas",
         argument: "UID[:GID]",
         help: "become this user and group, by number or name (default: nobody, when started by root)",
-        more: "Sockets and all files named by options are opened before. The group is the user's own when none is given. Root of a user namespace stays what it is unless this option is given.",
+        more: "Sockets and all files named by options are opened before. The group is the user's own when none is given. It does not run as root: 0 is refused to root that may become somebody else. Root of a user namespace stays what it is unless this option is given.",
       },
       { name: "pid", short: "P", argument: "FILE", help: "write the process id to FILE" },
       {

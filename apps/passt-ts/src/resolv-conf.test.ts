@@ -26,19 +26,15 @@ test("the last search or domain line holds, six domains at most, and the root is
   expect(parseResolvConf("search a\nsearch").searchDomains).toEqual([]);
 });
 
-test.each([
-  "",
-  "example.org",
-  "1.2.3",
-  "127.1",
-  "1",
-  "0x7f.1",
-  "1.2.3.256",
-  "fe80::1%eth0",
-  "::ffff:192.0.2.1",
-  "[::1",
-])("a name server '%s' that the guest cannot be told is passed over", (text) => {
-  expect(servers(`nameserver ${text}\nnameserver 192.0.2.1`)).toEqual(["192.0.2.1"]);
+test.each(["", "example.org", "1.2.3", "127.1", "1", "0x7f.1", "1.2.3.256", "fe80::1%eth0", "::192.0.2.1", "[::1"])(
+  "a name server '%s' that the guest cannot be told is passed over",
+  (text) => {
+    expect(servers(`nameserver ${text}\nnameserver 192.0.2.1`)).toEqual(["192.0.2.1"]);
+  },
+);
+
+test("an IPv4 name server may be written as an IPv6 address, as the resolver has it", () => {
+  expect(servers("nameserver ::ffff:192.0.2.9")).toEqual(["192.0.2.9"]);
 });
 
 test("an empty file, or none, says nothing", () => {

@@ -63,8 +63,15 @@ test("with loopback off the gateway is itself, and our link-local address leads 
   expect(toHost(off, GATEWAY4)).toEqual([...GATEWAY4]);
   expect(toHost(off, GATEWAY6)).toEqual([...GATEWAY6]);
   expect(toHost(off, OUR_LL)).toBeNull();
-  expect(toGuest(off, loopback4())).toBeNull();
-  expect(toGuest(off, loopback6())).toBeNull();
+});
+
+test("with loopback off its peers still reach the guest through forwards, and appear from our address on the link", () => {
+  const off = map({ hostLoopback4: null, hostLoopback6: null });
+  expect(toGuest(off, loopback4())).toEqual([...GATEWAY4]);
+  expect(toGuest(off, loopback6())).toEqual([...GATEWAY6]);
+  const alone = map({ gateway4: null, gateway6: null, hostLoopback4: null, hostLoopback6: null });
+  expect(toGuest(alone, loopback4())).toBeNull();
+  expect(toGuest(alone, loopback6())).toEqual([...OUR_LL]);
 });
 
 test("a link-local gateway that does not mean the host's loopback is the host's own router", () => {
@@ -162,7 +169,8 @@ test("inbound: exact loopback, other loopback, own and foreign addresses", () =>
   expect(toGuest(m, GUEST4)).toEqual([...GATEWAY4]);
   expect(toGuest(m, OTHER4)).toEqual([...OTHER4]);
   expect(toGuest(m, loopback6())).toEqual([...GATEWAY6]);
-  expect(toGuest(m, GUEST6)).toEqual([...OUR_LL]);
+  expect(toGuest(m, GUEST6)).toEqual([...GATEWAY6]);
+  expect(toGuest(map({ gateway6: null }), GUEST6)).toEqual([...OUR_LL]);
   expect(toGuest(m, OTHER6)).toEqual([...OTHER6]);
   expect(toGuest(map({ gateway4: null }), GUEST4)).toBeNull();
   expect(toGuest(m, new Uint32Array(4))).toBeNull();

@@ -23,11 +23,11 @@ const DNS_TLS_PORT = 853;
 export interface AddressMapping {
   /** Our address on the guest's link: own and loopback peers of inbound flows appear from it. */
   readonly gateway4?: Uint32Array | null;
-  /** The gateway the guest was told, global or link-local. */
+  /** The gateway the guest was told, global or link-local: the same over IPv6, where our link-local address stands in. */
   readonly gateway6?: Uint32Array | null;
   /** Our link-local address on the guest's link. */
   readonly ourLinkLocal: Uint32Array;
-  /** The guest's name for the host's loopback (`--map-host-loopback`; the gateway by default); without one loopback is off. */
+  /** The guest's name for the host's loopback (`--map-host-loopback`; the gateway by default); without one the guest cannot. */
   readonly hostLoopback4?: Uint32Array | null;
   readonly hostLoopback6?: Uint32Array | null;
   /** The host's own address that the guest was given too, and so cannot reach. */
@@ -103,8 +103,8 @@ export class AddressMap {
   /**
    * As whom a flow from `source` on the host's side appears to the guest.
    *
-   * Exactly 127.0.0.1 and ::1 appear as the guest's name for the host's loopback; other loopback addresses and the
-   * guest's own appear as our address on the link.
+   * Exactly 127.0.0.1 and ::1 appear as the guest's name for the host's loopback, where it has one; other loopback
+   * addresses and the guest's own appear as our address on the link.
    *
    * @param out receives 4 words; untouched when the answer is false.
    * @returns false when there is no address to show: the flow is refused.
@@ -117,14 +117,13 @@ export class AddressMap {
     const hostLoopback = v4 ? mapping.hostLoopback4 : mapping.hostLoopback6;
     const mapped = v4 ? mapping.mapGuestAddress4 : mapping.mapGuestAddress6;
     const shadowed = v4 ? mapping.guestHostAddress4 : mapping.guestHostAddress6;
-    const ours = v4 ? mapping.gateway4 : mapping.ourLinkLocal;
+    const ours = v4 ? mapping.gateway4 : (mapping.gateway6 ?? mapping.ourLinkLocal);
     let shown: Uint32Array | null | undefined = source;
     if (isLoopback(source, 0)) {
-      if (!hostLoopback) return false;
-      shown = equals(source, 0, v4 ? this.#loopback4 : this.#loopback6, 0) ? hostLoopback : ours;
+      shown = equals(source, 0, v4 ? this.#loopback4 : this.#loopback6, 0) ? (hostLoopback ?? ours) : ours;
     } else if (shadowed && equals(source, 0, shadowed, 0)) shown = mapped ?? ours;
     else if (v4 ? equals(source, 0, guest.ipv4, 0) : equals(source, 0, guest.ipv6Global, 0)) shown = ours;
-    else if (!v4 && equals(source, 0, guest.ipv6LinkLocal, 0)) shown = ours;
+    else if (!v4 && equals(source, 0, guest.ipv6LinkLocal, 0)) shown = mapping.ourLinkLocal;
     if (!shown) return false;
     copy(out, 0, shown, 0);
     return true;

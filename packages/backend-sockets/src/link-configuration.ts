@@ -21,6 +21,8 @@ export interface FamilyConfiguration {
   readonly dnsHost?: Uint32Array | null;
   /** Of IPv6 only: whether router advertisements name us as a way out; they do when absent. */
   readonly isDefaultRouter?: boolean;
+  /** Seconds that DHCP or DHCPv6 lease the address for; for good when absent. */
+  readonly leaseSeconds?: number;
   /** Source address of what leaves the host (`-o`); null: the kernel chooses. */
   readonly outboundAddress?: Uint32Array | null;
   /** Interface that what leaves the host is bound to (`--outbound-if4`, `--outbound-if6`); null: routes decide. */
@@ -55,7 +57,5 @@ export interface LinkConfiguration {
   /** The guest's name, without (`-H`) and with (`--fqdn`) its domain; "": none is told. */
   readonly hostName?: string;
   readonly fqdn?: string;
-  /** Seconds that addresses are leased for; for good when absent. */
-  readonly leaseSeconds?: number;
   readonly switches?: LinkSwitches;
 }

@@ -51,7 +51,7 @@ function outboundFamilyOf(family: FamilyConfiguration | null): OutboundFamily {
  * @param startSeconds since 1970.
  */
 export function linkSettingsOf(link: LinkConfiguration, startSeconds: number): LinkSettings {
-  const { ourMac, ourLinkLocal, mtu, ipv4, ipv6, searchDomains, hostName, fqdn, leaseSeconds, switches = {} } = link;
+  const { ourMac, ourLinkLocal, mtu, ipv4, ipv6, searchDomains, hostName, fqdn, switches = {} } = link;
   return {
     ourMac,
     ourLinkLocal,
@@ -61,7 +61,6 @@ export function linkSettingsOf(link: LinkConfiguration, startSeconds: number): L
     searchDomains,
     ...(hostName === undefined ? {} : { hostName }),
     ...(fqdn === undefined ? {} : { fqdn }),
-    ...(leaseSeconds === undefined ? {} : { leaseSeconds }),
     duidSeconds: Math.max(0, Math.floor(startSeconds) - DUID_EPOCH_SECONDS),
     // Neighbor discovery is ICMPv6: without that there is none.
     switches: switches.icmp === false ? { ...switches, ndp: false } : switches,
@@ -72,8 +71,9 @@ function familySettingsOf(family: FamilyConfiguration | null): FamilySettings | 
   if (family === null) return null;
   const { guestAddress, prefixLength, gateway, nameServers, loopback, mapGuestAddress, dnsForward } = family;
   const ourAddresses = [loopback, mapGuestAddress, dnsForward].filter((address) => !!address) as Uint32Array[];
-  const { isDefaultRouter = true } = family;
-  return { guestAddress, prefixLength, gateway, nameServers, ourAddresses, isDefaultRouter };
+  const { isDefaultRouter = true, leaseSeconds } = family;
+  const lease = leaseSeconds === undefined ? {} : { leaseSeconds };
+  return { guestAddress, prefixLength, gateway, nameServers, ourAddresses, isDefaultRouter, ...lease };
 }
 
 /**

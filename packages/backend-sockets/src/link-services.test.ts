@@ -68,6 +68,26 @@ describe("asked through send, answered to the guest:", () => {
     ]);
   });
 
+  test("no neighbor discovery in fragments, nor behind a fragment header that says nothing (RFC 6980)", () => {
+    using rig = new BackendRig();
+    const whole = icmp6(
+      GUEST_LL,
+      "ff02000000000000 00000001ff000001",
+      `87 00 0000 00000000 ${OUR_LL} 0101 525400000009`,
+    );
+    const piece = (first: number, end: number, more: number): Uint8Array => {
+      const header = [58, 0, 0, first | more, 0, 0, 0, first === 0 && more === 0 ? 1 : 2];
+      const frame = Uint8Array.of(...whole.subarray(0, 54), ...header, ...whole.subarray(54 + first, 54 + end));
+      frame.set([0, frame.length - 54, 44], 18);
+      return frame;
+    };
+    rig.send([piece(0, 32, 0), piece(0, 16, 1), piece(16, 32, 0)]);
+    expect(rig.take(isIcmp)).toEqual([]);
+    expect(rig.backend.counters[BackendCounter.protocol]).toBe(2);
+    rig.send([whole]);
+    expect(rig.frame(isIcmp)[54]).toBe(136);
+  });
+
   test("neighbor and router solicitations", () => {
     using rig = new BackendRig();
     rig.send([icmp6(GUEST_LL, "ff02000000000000 00000001ff000001", `87 00 0000 00000000 ${OUR_LL} 0101 525400000009`)]);

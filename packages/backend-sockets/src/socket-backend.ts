@@ -76,6 +76,11 @@ export class SocketBackend implements NetBackend {
     return this.#engines;
   }
 
+  /** What is known of the guest. */
+  get guest(): Readonly<GuestIdentity> {
+    return this.#guest;
+  }
+
   get deadlineMs(): number {
     return this.#engines === null ? Number.POSITIVE_INFINITY : this.#engines.deadlineMs;
   }
@@ -224,6 +229,11 @@ export class SocketBackend implements NetBackend {
     const type = packet.end > packet.l4At ? icmpType(this.#view, packet.l4At) : 0;
     if (!isIcmpv6 || type < Icmpv6Type.routerSolicitation || type > Icmpv6Type.neighborAdvertisement) {
       if (!engines.icmp.input(packet, this.#view, frame, offset, nowMs)) this.counters[BackendCounter.protocol]++;
+      return;
+    }
+    // Neighbor discovery does not come in fragments, nor in the only one (RFC 6980 section 5).
+    if (packet.hasFragmentHeader || this.#frame === this.#wholeFrame) {
+      this.counters[BackendCounter.protocol]++;
       return;
     }
     if (!this.#gatherWhole(frame, offset, lengthBytes)) return;

@@ -35,7 +35,7 @@ export class DhcpOptionWriter {
   /** Codes not to write (again) into the reply at hand. */
   readonly #done = new Uint8Array(256);
 
-  /** Writes `options`, by code, from the next reply on. */
+  /** Writes `options`, by code, from the next reply on; they are the writer's then. */
   configure(options: ReadonlyMap<number, Uint8Array>): void {
     // The end option, the message type and rapid commit.
     this.#neededBytes = 1 + 3 + 2;
@@ -47,6 +47,13 @@ export class DhcpOptionWriter {
     }
     this.#data[DhcpOption.messageType] = this.#messageType;
     this.#data[DhcpOption.rapidCommit] = NO_DATA;
+  }
+
+  /** Puts the four bytes of `address` into the server identifier that was configured, for the replies from now on. */
+  setServerIdentifier(address: number): void {
+    const data = this.#data[DhcpOption.serverIdentifier];
+    if (data === null) return;
+    for (let i = 0; i < data.length; i++) data[i] = address >>> (24 - 8 * i);
   }
 
   /**

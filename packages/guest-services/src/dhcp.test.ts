@@ -246,6 +246,18 @@ test("another configuration: the next renewal is refused, the next discovery get
   expect(answer(service, request(type(1)))).toBe(expected);
 });
 
+test("with another gateway, too: who renews hears the refusal from the server that it asked, by address", () => {
+  const service = new DhcpServer(full);
+  const [guestAddress, gateway] = [ipv4(0xc633_6402), ipv4(0xc633_6401)];
+  service.configure({ ...full, guestAddress, serverAddress: gateway, router: gateway });
+  const renewal = udp4("c0000202", "c0000201", "0044 0043", message(type(3), "0000", "c0000202"));
+  expect(answer(service, renewal)).toBe(reply(`${type(6)} ${SERVER} ${REFUSAL}`, { to: "ffffffff", your: "00000000" }));
+  // Nobody is asked who is still to be found, or found again.
+  expect(answer(service, request(type(3), "0000", "c0000202"))).toContain("3604c6336401");
+  const offer = answer(service, request(type(1)));
+  expect([offer.includes("3604c6336401"), offer.includes("3304ffffffff")]).toEqual([true, true]);
+});
+
 test.each([
   { prefixLength: 33 },
   { prefixLength: -1 },

@@ -56,6 +56,8 @@ export class DhcpServer {
   readonly #options = new DhcpOptions();
   readonly #guestMac = new Uint8Array(6);
   readonly #destination = new Uint32Array([0, 0, IPV4_MAPPED_WORD, 0]);
+  /** Whom the reply at hand is from. */
+  readonly #server = new Uint32Array([0, 0, IPV4_MAPPED_WORD, 0]);
 
   /** @throws RangeError, DomainNameError when `config` cannot be put into options. */
   constructor(config: DhcpConfig) {
@@ -157,6 +159,18 @@ export class DhcpServer {
     return DhcpMessageType.ack;
   }
 
+  /**
+   * Whom a reply is from: a client that renews asks the server that it had its lease from, by address, and heeds the
+   * refusal of no other; the gateway, and so our identifier, may be another one by now.
+   *
+   * @param used the address that the client has, or 0.
+   */
+  #serverOf(answer: number, packet: Packet, request: DataView, used: number): number {
+    const asked = request.getUint32(packet.ipAt + Ipv4.destination);
+    const isRenewal = answer === DhcpMessageType.nak && used !== 0 && asked !== BROADCAST;
+    return isRenewal ? asked : this.#config.serverAddress[3];
+  }
+
   #write(
     answer: number,
     packet: Packet,
@@ -179,6 +193,8 @@ export class DhcpServer {
       const wantsBroadcast = (request.getUint16(requestAt + Dhcp.flags) & DHCP_BROADCAST_FLAG) !== 0;
       destination = used || (wantsBroadcast ? BROADCAST : address);
     }
+    this.#server[3] = this.#serverOf(answer, packet, request, used);
+    this.#writer.setServerIdentifier(this.#server[3]);
     const isRapid = answer === DhcpMessageType.ack && this.#isRapidDiscover(request);
     const end = messageAt + this.#messageBytesMax(request);
     at = this.#writer.write(answer, isRapid, this.#options, request, reply, at, end);
@@ -190,7 +206,7 @@ export class DhcpServer {
       replyAt,
       this.#guestMac,
       this.#config.ourMac,
-      this.#config.serverAddress,
+      this.#server,
       this.#destination,
       DhcpPort.server,
       DhcpPort.client,

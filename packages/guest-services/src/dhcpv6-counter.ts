@@ -10,7 +10,9 @@ export const Dhcpv6Counter = {
   ignored: 7,
   /** Requests sent to us alone instead of the group of all servers. */
   unicast: 8,
+  /** Those among the replies that gave the address. */
+  leases: 9,
 } as const;
 
 /** How many counters there are. */
-export const DHCPV6_COUNTERS = 9;
+export const DHCPV6_COUNTERS = 10;

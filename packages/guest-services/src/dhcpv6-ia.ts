@@ -48,6 +48,8 @@ const NO_BINDING_TEXT = asciiOf("nothing leased here");
 export class IaWriter {
   /** Seconds that the address is leased for; all ones is forever. */
   leaseSeconds: number = LIFETIME_INFINITE;
+  /** Whether what was written last gives the address. */
+  hasGiven = false;
   #assigned = false;
   #withdrawn = 0;
   readonly #other = new Uint32Array(4);
@@ -68,6 +70,7 @@ export class IaWriter {
     at: number,
     address: Uint32Array,
   ): number {
+    this.hasGiven = false;
     this.#assigned = false;
     this.#withdrawn = 0;
     let left = IAS_MAX;
@@ -113,6 +116,7 @@ export class IaWriter {
       to = writeDhcpv6Status(reply, to, Dhcpv6Status.notOnLink, NOT_ON_LINK_TEXT);
     } else {
       this.#assigned = true;
+      this.hasGiven = true;
       if (mode === IaMode.extend) to = this.#withdraw(request, option, optionsAt, reply, to, address);
       to = writeDhcpv6IaAddress(reply, to, address, 0, this.leaseSeconds, this.leaseSeconds);
     }

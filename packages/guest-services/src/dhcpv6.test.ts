@@ -58,7 +58,7 @@ describe("what is answered", () => {
     const options = `${SERVER} ${ia(address(ADDRESS))} ${CLIENT}`;
     expect(answer(service, request("01", `${CLIENT} ${asked()}`))).toBe(reply("02", options));
     expect(answer(service, request("01", `${CLIENT} ${asked(address(NEIGHBOR))}`))).toBe(reply("02", options));
-    expect(service.counters[Dhcpv6Counter.advertisements]).toBe(2);
+    expect([service.counters[Dhcpv6Counter.advertisements], service.counters[Dhcpv6Counter.leases]]).toEqual([2, 0]);
   });
 
   test("SOLICIT with rapid commit: a reply that says so", () => {
@@ -75,13 +75,15 @@ describe("what is answered", () => {
     const options = `${SERVER} ${ia(address(ADDRESS))} ${CLIENT}`;
     expect(answer(service, request(type, `${CLIENT} ${server} ${asked(address(ADDRESS))}`))).toBe(reply("07", options));
     expect(answer(service, request(type, `${CLIENT} ${server} ${asked()}`))).toBe(reply("07", options));
-    expect(service.counters[Dhcpv6Counter.replies]).toBe(2);
+    expect([service.counters[Dhcpv6Counter.replies], service.counters[Dhcpv6Counter.leases]]).toEqual([2, 2]);
   });
 
   test("REQUEST for another address: not on this link", () => {
     const refused = ia(status("0004", "address not on this link"), "00000000 00000000");
     const frame = request("03", `${CLIENT} ${SERVER} ${asked(`${address(ADDRESS)} ${address(NEIGHBOR)}`)}`);
-    expect(answer(new Dhcpv6Server(bare), frame)).toBe(reply("07", `${SERVER} ${refused} ${CLIENT}`));
+    const service = new Dhcpv6Server(bare);
+    expect(answer(service, frame)).toBe(reply("07", `${SERVER} ${refused} ${CLIENT}`));
+    expect([service.counters[Dhcpv6Counter.replies], service.counters[Dhcpv6Counter.leases]]).toEqual([1, 0]);
   });
 
   test.each([

@@ -98,7 +98,7 @@ export class Dhcpv6Server {
     if (hasStatus(type)) at = writeDhcpv6Status(reply, at, status, NO_TEXT);
     if (isRapid) at = writeDhcpv6OptionHeader(reply, at, Dhcpv6Option.rapidCommit, 0);
     if (!hasStatus(type)) at = this.#writeSettings(reply, at, replyAt + DHCPV6_REPLY_BYTES_MAX);
-    this.#countReply(type, replyType);
+    this.#countReply(type, replyType, mode !== IaMode.none && this.#ias.hasGiven);
     return at;
   }
 
@@ -156,9 +156,10 @@ export class Dhcpv6Server {
     );
   }
 
-  #countReply(type: number, replyType: number): void {
+  #countReply(type: number, replyType: number, givesAddress: boolean): void {
     const isAdvertisement = replyType === Dhcpv6MessageType.advertise;
     this.counters[isAdvertisement ? Dhcpv6Counter.advertisements : Dhcpv6Counter.replies]++;
+    if (givesAddress && !isAdvertisement) this.counters[Dhcpv6Counter.leases]++;
     if (type === Dhcpv6MessageType.release) this.counters[Dhcpv6Counter.releases]++;
     if (type === Dhcpv6MessageType.decline) this.counters[Dhcpv6Counter.declines]++;
   }

@@ -22,6 +22,7 @@ const domains = fc.array(fc.constantFrom("example.org", "a.example.org", `${"x".
   maxLength: 8,
 });
 
+const leaseSeconds = fc.constantFrom(60, 0xffff_ffff);
 const family4: fc.Arbitrary<FamilySettings | null> = fc.option(
   fc.record({
     guestAddress: some.map((n) => ipv4(0xc000_0210 + n)),
@@ -31,6 +32,7 @@ const family4: fc.Arbitrary<FamilySettings | null> = fc.option(
       some.map((n) => ipv4(0x0808_0800 + n)),
       { maxLength: 4 },
     ),
+    leaseSeconds,
   }),
   { freq: 6 },
 );
@@ -44,6 +46,7 @@ const family6: fc.Arbitrary<FamilySettings | null> = fc.option(
       { maxLength: 8 },
     ),
     isDefaultRouter: fc.boolean(),
+    leaseSeconds,
   }),
   { freq: 6 },
 );
@@ -56,7 +59,6 @@ const settingsArbitrary: fc.Arbitrary<LinkSettings> = fc.record({
   searchDomains: domains,
   hostName: fc.constantFrom("", "vm"),
   fqdn: fc.constantFrom("", "vm.example.org"),
-  leaseSeconds: fc.constantFrom(60, 0xffff_ffff),
   duidSeconds: fc.constant(7),
   switches: fc.record({
     dhcp: fc.boolean(),

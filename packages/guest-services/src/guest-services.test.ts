@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Packet } from "@passt-ts/wire/packet";
 import { bytesOf, hexOf, viewOf } from "@passt-ts/wire/testing/frame-bytes";
 import { GuestServices, SERVICE_FRAME_BYTES_MAX } from "./guest-services.ts";
-import type { GuestOnLink, LinkSettings, ServiceSwitches } from "./link-settings.ts";
+import type { FamilySettings, GuestOnLink, LinkSettings, ServiceSwitches } from "./link-settings.ts";
 import { icmp6, udp4, udp6 } from "./testing/ask.ts";
 
 const ipv4 = (address: number) => Uint32Array.of(0, 0, 0xffff, address);
@@ -309,6 +309,42 @@ describe("other settings while a guest is there", () => {
     expect(answer(services, arp("c0000209", "c0000207"))).toBe("");
   });
 
+  test("a lease of each family: a guest that renews after half of it gets what is new, and another address instead of its own", () => {
+    const [home4, home6] = [settings.ipv4, settings.ipv6] as [FamilySettings, FamilySettings];
+    const leased: LinkSettings = {
+      ...settings,
+      ipv4: { ...home4, leaseSeconds: 3600 },
+      ipv6: { ...home6, leaseSeconds: 1000 },
+    };
+    const services = started();
+    services.configure(leased, 0);
+    expect(answer(services, FRAMES.dhcp)).toContain("330400000e10");
+    // T1 and T2 of the association, then the address with both lifetimes.
+    const lease6 = `000001f400000320 00050018 ${hexOf(bytesOf("20010db8 00000000 00000000 00000002"))} 000003e8000003e8`;
+    expect(answer(services, FRAMES.dhcpv6)).toContain(lease6.replaceAll(" ", ""));
+
+    services.configure({ ...leased, ipv4: { ...home4, leaseSeconds: 3600, nameServers: [ipv4(0xc633_6435)] } }, 1000);
+    const renewal = dhcp("35 01 03 32 04 c0000202");
+    expect([answer(services, renewal).includes("350105"), answer(services, renewal).includes("0604c6336435")]).toEqual([
+      true,
+      true,
+    ]);
+
+    const away6 = Uint32Array.of(0x2001_0db8, 0xffff_0000, 0, 2);
+    const away4 = { ...home4, leaseSeconds: 3600, guestAddress: ipv4(0xc633_6402) };
+    services.configure({ ...leased, ipv4: away4, ipv6: { ...home6, leaseSeconds: 1000, guestAddress: away6 } }, 2000);
+    expect(answer(services, renewal)).toContain("350106");
+    expect(answer(services, FRAMES.dhcp)).toContain("c6336402");
+    const server = /0002000e(?<id>.{28})/.exec(answer(services, FRAMES.dhcpv6))?.groups?.id ?? "";
+    const held = "0003 0028 00000001 00000000 00000000 0005 0018 20010db8 00000000 00000000 00000002 00000000 00000000";
+    const renewal6 = udp6(GUEST_LL, ALL_SERVERS, "0222 0223", `05 c0ffee ${CLIENT} 0002 000e ${server} ${held}`);
+    const [withdrawn, given] = [
+      `00050018${"20010db8000000000000000000000002"}${"0".repeat(16)}`,
+      `00050018${"20010db8ffff00000000000000000002"}000003e8000003e8`,
+    ];
+    expect(answer(services, renewal6)).toContain(withdrawn + given);
+  });
+
   test("IPv6 goes and comes: a farewell, no answers; then all is back", () => {
     const services = started();
     services.configure({ ...settings, ipv6: null }, 1000);
@@ -325,7 +361,8 @@ describe("other settings while a guest is there", () => {
     ["a bad name", { hostName: "a b" }],
     ["a bad domain", { fqdn: "a..b" }],
     ["too many IPv6 servers", { ipv6: { ...settings.ipv6, nameServers: new Array(9).fill(GUEST6) } as never }],
-    ["an impossible lease", { leaseSeconds: 0 }],
+    ["an impossible lease", { ipv4: { ...settings.ipv4, leaseSeconds: 0 } as never }],
+    ["an impossible lease of IPv6", { ipv6: { ...settings.ipv6, leaseSeconds: 0 } as never }],
     [
       "too many servers for an advertisement",
       { switches: { dhcpv6: false }, ipv6: { ...settings.ipv6, nameServers: new Array(17).fill(GUEST6) } as never },

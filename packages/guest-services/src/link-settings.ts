@@ -17,6 +17,8 @@ export interface FamilySettings {
   readonly ourAddresses?: readonly Uint32Array[];
   /** Of IPv6 only: whether there is a way out through us; true when absent. */
   readonly isDefaultRouter?: boolean;
+  /** What addresses are leased for; forever when absent. */
+  readonly leaseSeconds?: number;
 }
 
 /** Which services there are; each is on when absent. */
@@ -44,8 +46,6 @@ export interface LinkSettings {
   readonly searchDomains: readonly string[];
   readonly hostName?: string;
   readonly fqdn?: string;
-  /** What addresses are leased for; forever when absent. */
-  readonly leaseSeconds?: number;
   /** Seconds since the beginning of 2000 UTC when the DHCPv6 server began, for its identifier. */
   readonly duidSeconds: number;
   readonly switches?: ServiceSwitches;
@@ -84,7 +84,7 @@ export function ndpConfigOf(settings: LinkSettings, guest: GuestOnLink): NdpConf
 
 /** What DHCP goes by; null when it or IPv4 is off, or there is no address to hand out or no server to name. */
 export function dhcpConfigOf(settings: LinkSettings): DhcpConfig | null {
-  const { ourMac, mtu, ipv4, hostName = "", fqdn = "", leaseSeconds, switches = {} } = settings;
+  const { ourMac, mtu, ipv4, hostName = "", fqdn = "", switches = {} } = settings;
   if (ipv4 === null || switches.dhcp === false || ipv4.guestAddress === null || ipv4.gateway === null) return null;
   return {
     ourMac,
@@ -97,13 +97,13 @@ export function dhcpConfigOf(settings: LinkSettings): DhcpConfig | null {
     mtu,
     hostName,
     fqdn,
-    ...(leaseSeconds === undefined ? {} : { leaseSeconds }),
+    ...(ipv4.leaseSeconds === undefined ? {} : { leaseSeconds: ipv4.leaseSeconds }),
   };
 }
 
 /** What DHCPv6 goes by; null when it or IPv6 is off, or there is no address to hand out. */
 export function dhcpv6ConfigOf(settings: LinkSettings): Dhcpv6Config | null {
-  const { ourMac, ourLinkLocal, ipv6, duidSeconds, fqdn = "", leaseSeconds, switches = {} } = settings;
+  const { ourMac, ourLinkLocal, ipv6, duidSeconds, fqdn = "", switches = {} } = settings;
   if (ipv6 === null || switches.dhcpv6 === false || ipv6.guestAddress === null) return null;
   return {
     ourMac,
@@ -113,7 +113,7 @@ export function dhcpv6ConfigOf(settings: LinkSettings): Dhcpv6Config | null {
     dnsServers: nameServersOf(settings, ipv6),
     searchDomains: searchDomainsOf(settings),
     fqdn,
-    ...(leaseSeconds === undefined ? {} : { leaseSeconds }),
+    ...(ipv6.leaseSeconds === undefined ? {} : { leaseSeconds: ipv6.leaseSeconds }),
   };
 }
 

@@ -41,6 +41,7 @@ test("a UDP datagram over IPv4, with padding behind it", () => {
     hopLimit: 64,
     trafficClass: 0xb8,
     isFragment: false,
+    hasFragmentHeader: false,
     fragmentOffset: 0,
     moreFragments: false,
     identification: 0xbeef,
@@ -114,7 +115,9 @@ test("an IPv6 fragment header: first piece, later piece, atomic", () => {
   const later = parse(ipv6("2c", "3c 00 0010 12345678 aabb")).packet;
   expect([later.isFragment, later.fragmentOffset, later.moreFragments, later.protocol]).toEqual([true, 16, false, 60]);
   expect([later.l4Offset, later.l4Length]).toEqual([54 + 8, 2]);
-  expect(parse(ipv6("2c", "11 00 0000 12345678 aabb")).packet.isFragment).toBe(false);
+  const atomic = parse(ipv6("2c", "11 00 0000 12345678 aabb")).packet;
+  expect([atomic.isFragment, atomic.hasFragmentHeader]).toEqual([false, true]);
+  expect(parse(ipv6("3c", "11 00 01 04 00000000 aabb")).packet.hasFragmentHeader).toBe(false);
 });
 
 test.each([
@@ -139,8 +142,19 @@ test.each([
   ["an extension header of 7 bytes", ipv6("00", "11 00 00 00 00 00 00"), Drop.extensionHeader],
   ["an extension header beyond the packet", `${ipv6("00", "11 01 00 00 00 00 00 00")} ${"00".repeat(8)}`, 5],
   ["nine extension headers", ipv6("3c", `${"3c 00 00 00 00 00 00 00 ".repeat(8)} 06 00 00 00 00 00 00 00`), 5],
+  ["hop-by-hop options behind others", ipv6("3c", "00 00 01 04 00000000 11 00 01 04 00000000"), 5],
+  ["a route with segments left", ipv6("2b", `11 02 00 01 00000000 ${"20".repeat(16)}`), 5],
+  ["an unknown option for which to drop", ipv6("3c", "11 00 01 00 5e 02 0000"), 5],
+  ["an unknown hop-by-hop option for which to tell", ipv6("00", "11 00 c2 04 00010000"), 5],
+  ["an option beyond its header", ipv6("3c", `11 00 1e 05 00000000 ${"00".repeat(8)}`), 5],
+  ["an option without a length", ipv6("3c", "11 00 01 03 000000 1e"), 5],
 ])("%s is dropped", (_name, hex, reason) => {
   expect(parse(hex).reason).toBe(reason);
+});
+
+test("an unknown option to be skipped is skipped, and so are a router alert and padding", () => {
+  const { reason, packet } = parse(ipv6("00", "3c 00 05 02 0000 0100 11 01 3f 03 aabbcc 00 01 06 000000000000 dddd"));
+  expect([reason, packet.protocol, packet.l4Length]).toEqual([Drop.none, 17, 2]);
 });
 
 test("eight extension headers are not too many", () => {

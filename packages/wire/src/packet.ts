@@ -19,7 +19,10 @@ export const Drop = {
   ipv4Header: 3,
   /** Version or payload length of IPv6 is impossible. */
   ipv6Header: 4,
-  /** An extension header passes the end of the packet, or there are too many. */
+  /**
+   * An extension header passes the end of the packet, there are too many, or one must not be passed over: hop-by-hop
+   * options that are not first, a route with segments left, an unknown option that says so (RFC 8200 section 4).
+   */
   extensionHeader: 5,
   /** The headers go on behind the bytes that were gathered. */
   headersTooLong: 6,
@@ -36,6 +39,11 @@ export const DROP_REASONS = 10;
 
 /** The most IPv6 extension headers in front of the payload. */
 const EXTENSION_HEADERS_MAX = 8;
+/** Offset in a routing header (RFC 8200 section 4.4). */
+const SEGMENTS_LEFT = 3;
+/** The option of one byte, and the last of those that are skipped by who does not know them (RFC 8200 section 4.2). */
+const PAD1 = 0;
+const OPTION_TO_SKIP_MAX = 0x3f;
 
 /**
  * What the headers of one frame say: one object that its owner reuses for frame after frame.
@@ -61,6 +69,8 @@ export class Packet {
   trafficClass = 0;
   /** Whether the packet is a piece of a datagram; the payload is then no whole L4 header and data. */
   isFragment = false;
+  /** Whether there is an IPv6 fragment header, though that may say that the packet is all of its datagram. */
+  hasFragmentHeader = false;
   /** Where in the datagram the piece begins, in bytes. */
   fragmentOffset = 0;
   moreFragments = false;
@@ -94,6 +104,7 @@ export class Packet {
     this.hopLimit = 0;
     this.trafficClass = 0;
     this.isFragment = false;
+    this.hasFragmentHeader = false;
     this.fragmentOffset = 0;
     this.moreFragments = false;
     this.identification = 0;
@@ -154,6 +165,13 @@ export class Packet {
     return this.#skipExtensions(view);
   }
 
+  /** Whether who passes over the header, options or a route, does what it says. */
+  #mayPass(view: DataView, kind: number, at: number, end: number): boolean {
+    if (kind === Ipv6Extension.routing) return view.getUint8(at + SEGMENTS_LEFT) === 0;
+    if (kind === Ipv6Extension.hopByHop && at !== this.ipAt + Ipv6.headerBytes) return false;
+    return mayPassOptions(view, at + 2, end);
+  }
+
   /** Walks the extension headers (RFC 8200 section 4.1); a fragment that is not the first has none behind its own. */
   #skipExtensions(view: DataView): number {
     for (let left = EXTENSION_HEADERS_MAX; ; left--) {
@@ -173,11 +191,13 @@ export class Packet {
       const headerBytes = isFragmentHeader ? Ipv6FragmentHeader.headerBytes : (view.getUint8(at + 1) + 1) * 8;
       if (headerBytes > this.l4Length) return Drop.extensionHeader;
       if (headerBytes > this.end - at) return Drop.headersTooLong;
+      if (!isFragmentHeader && !this.#mayPass(view, kind, at, at + headerBytes)) return Drop.extensionHeader;
       this.protocol = view.getUint8(at);
       this.l4At = at + headerBytes;
       this.l4Offset += headerBytes;
       this.l4Length -= headerBytes;
       if (isFragmentHeader) {
+        this.hasFragmentHeader = true;
         const offsetAndMore = view.getUint16(at + Ipv6FragmentHeader.offsetAndMore);
         this.identification = view.getUint32(at + Ipv6FragmentHeader.identification);
         this.fragmentOffset = offsetAndMore & 0xfff8;
@@ -187,6 +207,18 @@ export class Packet {
       }
     }
   }
+}
+
+/** Whether nothing of the options from `at` to `end` forbids a node that knows none to go on (RFC 8200 section 4.2). */
+function mayPassOptions(view: DataView, at: number, end: number): boolean {
+  let next = at;
+  while (next < end) {
+    const kind = view.getUint8(next);
+    if (kind === PAD1) next++;
+    else if (kind > OPTION_TO_SKIP_MAX || next + 1 === end) return false;
+    else next += 2 + view.getUint8(next + 1);
+  }
+  return next === end;
 }
 
 /** Drop.loopback for `::1`, Drop.mappedAddress for `::ffff:0:0/96`, else 0. */

@@ -48,7 +48,7 @@ export class WorkerDaemon implements AsyncDisposable {
 
   #task(options: readonly string[]): StartMessage {
     const configuration = configure(parseCommandLine(options), {
-      network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0 },
+      network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0, defaultRoutes: [] },
       resolver: { nameServers: [], searchDomains: [] },
       machineId: "",
       socketPath: this.path,

@@ -1,6 +1,18 @@
 import type { Difference } from "../difference.ts";
 
+/** Users ask that their guests follow the host; a lease that is never renewed keeps them from it. */
+const anHour = "a lease of an hour, renewed at half, so that the guest hears of another address, router or name server";
+
 export const dhcp: readonly Difference[] = [
+  {
+    script: "dhcp/*",
+    frame: "*",
+    field: "dhcp.option.51",
+    reference: "ffffffff",
+    ours: "00000e10",
+    reason: "better",
+    why: `${anHour}; where options give all that DHCP tells it is for good (dhcp-options)`,
+  },
   {
     script: "dhcp/ways to ask",
     frame: "BOOTP#1",

@@ -13,7 +13,25 @@ const noAssociation = (script: string, frame: string, why: string): Difference[]
     why,
   }));
 
+/** T1 and T2 of an association, preferred and valid lifetime of an address: half, four fifths and all of an hour. */
+const leased = { association: "000000090000070800000b40", address: "2001:db8::2 00000e1000000e10" };
+const anHour = "a lease of an hour, renewed at half, so that the guest hears of another address or name server";
+
+const leases: readonly Difference[] = [
+  { field: "dhcpv6.option.3", reference: "00000009ffffffffffffffff", ours: leased.association },
+  { field: "dhcpv6.option.3.option.5", reference: "2001:db8::2 ffffffffffffffff", ours: leased.address },
+].map((rest) => ({ script: "dhcpv6/*", frame: "*", ...rest, reason: "better", why: anHour }));
+
 export const dhcpv6: readonly Difference[] = [
+  ...leases,
+  {
+    script: "dhcpv6/ways to ask",
+    frame: "information request#1",
+    field: "dhcpv6.option.32",
+    ours: "00000e10",
+    reason: "better",
+    why: "and who has its address from elsewhere asks for the settings as often (RFC 8415 section 21.23)",
+  },
   {
     script: "dhcpv6*",
     frame: "*",
@@ -142,10 +160,10 @@ export const dhcpv6: readonly Difference[] = [
     },
   ]),
   ...[
-    { field: "dhcpv6.option.3", ours: "00000009ffffffffffffffff" },
+    { field: "dhcpv6.option.3", reference: "000000090000000000000000", ours: leased.association },
     { field: "dhcpv6.option.3.option.13", ours: "none" },
     { field: "dhcpv6.option.3.option.5", ours: "2001:db8:99::1 0000000000000000" },
-    { field: "dhcpv6.option.3.option.5#2", ours: "2001:db8::2 ffffffffffffffff" },
+    { field: "dhcpv6.option.3.option.5#2", ours: leased.address },
     { field: "dhcpv6.option.23", ours: dnsServers },
     { field: "dhcpv6.option.24", ours: searchList },
   ].map(

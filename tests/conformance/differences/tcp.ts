@@ -6,6 +6,7 @@ export const tcp: readonly Difference[] = [
       script: `tcp-handshake/options: ${options}`,
       frame: "SYN#1",
       field: "tcp.options",
+      reference: "0204f00001030307",
       ours: "0204f000",
       reason: "REF-BUG",
       why: "no window scale for a guest that sent none (RFC 7323 section 2.2)",
@@ -124,6 +125,65 @@ export const tcp: readonly Difference[] = [
     reason: "REF-BUG",
     why: "the same",
   },
+];
+
+/** A guest without room, of which the record says: it gave what it had in turn, and nothing more came. */
+export const zeroWindow: readonly Difference[] = [
+  {
+    script: "tcp-zero-window/no window scale",
+    frame: "SYN#1",
+    field: "tcp.options",
+    reference: "0204f00001030307",
+    ours: "0204f000",
+    reason: "REF-BUG",
+    why: "no window scale for a guest that sent none (RFC 7323 section 2.2)",
+  },
+  {
+    script: "tcp-zero-window/no window scale",
+    frame: "data#1",
+    field: "payload",
+    reference: "787878787878",
+    ours: "78",
+    reason: "REF-BUG",
+    why: "a closed window is probed with one byte (RFC 9293 section 3.8.6.1); the reference counts the frame's padding in",
+  },
+  {
+    script: "tcp-zero-window/no window scale",
+    frame: "data#1",
+    field: "tcp.flags",
+    reference: "ACK",
+    ours: "PSH,ACK",
+    reason: "choice",
+    why: "a probe ends with PSH, for nothing more can come before the guest has read",
+  },
+  {
+    script: "tcp-zero-window/no window scale",
+    frame: "data#2",
+    field: "absent",
+    reference: /^TCP 7801>43401 PSH,ACK: .* sequence isn\+7, .* 294 bytes, at \d+ ms$/,
+    reason: "REF-BUG",
+    why: "nothing but the probe goes into a closed window",
+  },
+  {
+    script: "tcp-zero-window/no window scale",
+    frame: "the window opens#1",
+    field: "extra",
+    ours: /^TCP 7801>43401 PSH,ACK: .* sequence isn\+1, .* 300 bytes$/,
+    reason: "REF-BUG",
+    why: "and what the guest did not take goes out as soon as it can, not when a timer ends",
+  },
+  ...[
+    { field: "tcp.sequence", reference: "isn+129", ours: "isn+1" },
+    { field: "payload", reference: "78".repeat(172), ours: "78".repeat(300) },
+  ].map(
+    (rest): Difference => ({
+      script: "tcp-zero-window-scaled/window scale 7",
+      frame: "the window opens#1",
+      ...rest,
+      reason: "REF-BUG",
+      why: "the guest did not take the probe: what was in it goes out first, while the reference leaves a gap",
+    }),
+  ),
 ];
 
 export const moreTcp: readonly Difference[] = [

@@ -41,6 +41,9 @@ const wanted = [1, 3, 6, 12, 15, 26, 28, 42, 119, 121];
 const parameters = [parameterRequest, wanted] as const;
 const { discover, request, inform, decline, release } = DhcpMessageType;
 
+/** A guest that has no address yet asks for one. */
+export const dhcpDiscover: Uint8Array = dhcp({ type: discover, options: [parameters] });
+
 export const dhcpSuite: Suite = {
   name: "dhcp",
   options: [],

@@ -51,6 +51,13 @@ function association(address?: string): () => Option {
 }
 
 const { solicit, request, confirm, renew, rebind, release, decline, informationRequest } = Dhcpv6MessageType;
+
+/** The same over IPv6. */
+export const dhcpv6Solicit: FrameToSend = dhcpv6({
+  type: solicit,
+  options: [clientId, association(), optionRequest],
+});
+
 const other6 = "2001:db8::99";
 const far6 = "2001:db8:99::1";
 

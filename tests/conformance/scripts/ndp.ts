@@ -34,7 +34,7 @@ function neighbor(way: Way, type: number, target: string, withMac = true, flags 
 }
 
 /** A solicitation from one of the guest's addresses, to the solicited-node group of the target. */
-const solicit = (from: string, target: string): Uint8Array =>
+export const solicit = (from: string, target: string): Uint8Array =>
   neighbor({ from, to: solicitedNode(target) }, neighborSolicitation, target);
 
 const detectDuplicate = (target: string): Uint8Array =>
@@ -49,6 +49,9 @@ function solicitRouter(way: Way, withMac: boolean): Uint8Array {
 
 const ALL_ROUTERS = "ff02::2";
 
+/** The guest asks for routers. */
+export const routerSolicit: Uint8Array = solicitRouter({ from: guestLinkLocal, to: ALL_ROUTERS }, true);
+
 export const ndpSuite: Suite = {
   name: "ndp",
   options: [],
@@ -57,7 +60,7 @@ export const ndpSuite: Suite = {
       name: "routers",
       steps: [
         { name: "from no address", send: [solicitRouter({ from: UNSPECIFIED, to: ALL_ROUTERS }, false)] },
-        { name: "from the link-local address", send: [solicitRouter({ from: guestLinkLocal, to: ALL_ROUTERS }, true)] },
+        { name: "from the link-local address", send: [routerSolicit] },
         {
           name: "with a wrong hop limit",
           send: [solicitRouter({ from: guestLinkLocal, to: ALL_ROUTERS, hopLimit: 64 }, true)],

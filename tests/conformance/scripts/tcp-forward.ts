@@ -1,4 +1,3 @@
-import { TcpFlag } from "@passt-ts/wire/tcp";
 import { arp } from "../frames.ts";
 import { gateway4, gateway6, host4 } from "../host.ts";
 import type { Script, Step, Suite } from "../script.ts";
@@ -41,7 +40,7 @@ function refused(): Script {
     steps: [
       hello,
       { name: "SYN", host: [{ act: "connect", id: "client", address: "127.0.0.1", port: 7511, localPort: 44003 }] },
-      { name: "RST", send: [flow.segment({ flags: TcpFlag.rst | TcpFlag.ack, sequence: -0x1000_0000 })] },
+      { name: "RST", send: [flow.refusal()] },
       { name: "end", host: [{ act: "close", id: "client" }] },
     ],
   };

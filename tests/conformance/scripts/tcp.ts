@@ -26,7 +26,16 @@ const over = (id: string, flow: TcpFlow, sequence = 1): Step[] => [
 
 function options(name: string, port: number, guestPort: number, fields: SynFields): Script {
   const flow = new TcpFlow(to4, guestPort, port);
-  return { name, steps: [listen("server", port), ...handshake(flow, fields), ...over("server", flow)] };
+  return {
+    name,
+    steps: [
+      listen("server", port),
+      ...handshake(flow, fields),
+      // What acknowledges it has the first window that is scaled, or is not.
+      { name: "data", send: [flow.data("hello")] },
+      ...over("server", flow, 6),
+    ],
+  };
 }
 
 export const tcpHandshakeSuite: Suite = {

@@ -15,6 +15,16 @@ export interface Offer {
   readonly nameServers: string;
 }
 
+/** What comes of asking for more time with an address. */
+export interface Renewal {
+  readonly answer: "ACK" | "NAK" | "other";
+  /** Whom the answer is from. */
+  readonly server: string;
+  readonly nameServers: string;
+  /** 0 where none is given. */
+  readonly leaseSeconds: number;
+}
+
 /** What a router advertisement says. */
 export interface Advertisement {
   readonly lifetimeSeconds: number;
@@ -48,13 +58,31 @@ export class AskingGuest implements Disposable {
 
   /** Asks DHCP for an address. */
   discover(): Offer {
-    const fixed = `01 01 06 00 11223344 0000 0000 ${"00".repeat(16)} ${MAC} ${"00".repeat(202)}`;
-    const payload = bytesOf(`${fixed} 63825363 350101 ff`);
-    const [source, destination] = [ipv4Words(0), ipv4Words(0xffff_ffff)];
-    this.frontEnd.send(udpFrame({ source, destination, sourcePort: 68, destinationPort: 67, payload }));
-    const offer = this.frame((bytes) => isUdp4(bytes) && bytes[34] === 0 && bytes[35] === 67);
+    const offer = this.#askDhcp(1, 0, 0xffff_ffff);
     const address = offer.subarray(58, 62).join(".");
     return { address, router: addressesIn(offer, 3), nameServers: addressesIn(offer, 6) };
+  }
+
+  /** Asks the server that gave `address` for more time with it (RFC 2131 section 4.4.5); addresses as 32 bits. */
+  renew(address: number, server: number): Renewal {
+    const reply = this.#askDhcp(3, address, server);
+    const [type] = optionOf(reply, 53);
+    const lease = optionOf(reply, 51);
+    return {
+      answer: type === 5 ? "ACK" : type === 6 ? "NAK" : "other",
+      server: addressesIn(reply, 54),
+      nameServers: addressesIn(reply, 6),
+      leaseSeconds: lease.reduce((sum, byte) => sum * 256 + byte, 0),
+    };
+  }
+
+  #askDhcp(type: number, client: number, server: number): Uint8Array {
+    const address = client.toString(16).padStart(8, "0");
+    const fixed = `01 01 06 00 11223344 0000 0000 ${address} ${"00".repeat(12)} ${MAC} ${"00".repeat(202)}`;
+    const payload = bytesOf(`${fixed} 63825363 35010${type} ff`);
+    const [source, destination] = [ipv4Words(client), ipv4Words(server)];
+    this.frontEnd.send(udpFrame({ source, destination, sourcePort: 68, destinationPort: 67, payload }));
+    return this.frame((bytes) => isUdp4(bytes) && bytes[34] === 0 && bytes[35] === 67);
   }
 
   /** Waits for a router advertisement. */
@@ -87,12 +115,16 @@ const shortOf = (bytes: Uint8Array, at: number): string =>
 
 /** The addresses in a DHCP option. */
 function addressesIn(offer: Uint8Array, code: number): string {
+  const data = optionOf(offer, code);
+  return Array.from({ length: data.length / 4 }, (_, i) => data.subarray(4 * i, 4 * i + 4).join(".")).join(" ");
+}
+
+/** The data of a DHCP option, empty where there is none. */
+function optionOf(offer: Uint8Array, code: number): Uint8Array {
   for (let at = OFFER_OPTIONS_AT; offer[at] !== 255; at += offer[at] === 0 ? 1 : 2 + offer[at + 1]) {
-    if (offer[at] !== code) continue;
-    const data = offer.subarray(at + 2, at + 2 + offer[at + 1]);
-    return Array.from({ length: data.length / 4 }, (_, i) => data.subarray(4 * i, 4 * i + 4).join(".")).join(" ");
+    if (offer[at] === code) return offer.subarray(at + 2, at + 2 + offer[at + 1]);
   }
-  return "";
+  return new Uint8Array(0);
 }
 
 function parseAdvertisement(frame: Uint8Array): Advertisement {

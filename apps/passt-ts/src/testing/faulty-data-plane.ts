@@ -12,7 +12,7 @@ import { FaultyBackend } from "./faulty-backend.ts";
 
 const [socketPath] = process.argv.slice(2);
 const configuration = configure(parseCommandLine(ARP_LINK), {
-  network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0 },
+  network: { ipv4: null, ipv6: null, linkLocal: null, scopeId: 0, defaultRoutes: [] },
   resolver: { nameServers: [], searchDomains: [] },
   machineId: "",
   socketPath,

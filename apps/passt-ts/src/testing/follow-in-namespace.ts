@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { ipv4Words } from "@passt-ts/address-map/address";
 import { HostUdp } from "@passt-ts/backend-sockets/testing/host-sockets";
 import { ip } from "@passt-ts/backend-sockets/testing/namespace";
-import { type Advertisement, AskingGuest, type Offer } from "./asking-guest.ts";
+import { type Advertisement, AskingGuest, type Offer, type Renewal } from "./asking-guest.ts";
 import { Daemon } from "./daemon.ts";
 
 /** What a guest was told before and after each change. */
@@ -21,6 +21,12 @@ export interface FollowReport {
   readonly routerLifetimes: readonly number[];
   /** From no network at all to one. */
   readonly found: readonly Offer[];
+  /** A guest with a lease asks for more time: of the host as it was, with another resolver, and elsewhere. */
+  readonly renewals: readonly Renewal[];
+  /** The same where options have given all that DHCP tells. */
+  readonly fixedRenewal: Renewal;
+  /** Where but a route to other guests is left of the host's network, and where its way out has no gateway. */
+  readonly kept: readonly Offer[];
 }
 
 const RESOLV_CONF = "/etc/resolv.conf";
@@ -193,6 +199,48 @@ async function followFromNothing(): Promise<Offer[]> {
   return [before, await nextOffer(rig, before)];
 }
 
+async function followRenewals(): Promise<Pick<FollowReport, "renewals" | "fixedRenewal">> {
+  const [home, gateway] = [0xc0000202, 0xc0000201];
+  leave();
+  ip(HOME);
+  resolveBy("192.0.2.53");
+  const given = ["-4", "-a", "192.0.2.2/24", "-g", "192.0.2.1", "-D", "10.0.0.53", "-S", "none"];
+  await using fixed = await Rig.start(...given);
+  await using rig = await Rig.start("-4");
+  const renewals = [rig.guest.renew(home, gateway)];
+  await rig.change(() => resolveBy("192.0.2.54"), "192.0.2.54");
+  renewals.push(rig.guest.renew(home, gateway));
+  await rig.change(() => {
+    leave();
+    ip(AWAY);
+  }, "198.51.100.2/24");
+  renewals.push(rig.guest.renew(home, gateway));
+  return { renewals, fixedRenewal: fixed.guest.renew(home, gateway) };
+}
+
+async function keepLease(): Promise<Offer[]> {
+  leave();
+  ip(HOME);
+  resolveBy("192.0.2.53");
+  ip(
+    "link add bridge type veth peer name port\naddr add 172.17.0.1/16 dev bridge\nlink set bridge up\nlink set port up",
+  );
+  await using rig = await Rig.start("-4");
+  // What is seen of the resolver was seen of the network, too.
+  await rig.change(() => {
+    leave();
+    resolveBy("192.0.2.54");
+  }, "192.0.2.54");
+  const kept = [rig.guest.discover()];
+  await rig.change(() => {
+    ip("route add default dev bridge");
+    resolveBy("192.0.2.55");
+  }, "192.0.2.55");
+  kept.push(rig.guest.discover());
+  ip("link del bridge");
+  return kept;
+}
+
 setUp();
 const folder = mkdtempSync(join(tmpdir(), "passt-ts-"));
 const copy = join(folder, "resolv.conf");
@@ -205,6 +253,8 @@ const report: FollowReport = {
   resolvers: await followResolver(),
   ...(await followLoss()),
   found: await followFromNothing(),
+  ...(await followRenewals()),
+  kept: await keepLease(),
 };
 rmSync(folder, { recursive: true });
 process.stdout.write(JSON.stringify(report));

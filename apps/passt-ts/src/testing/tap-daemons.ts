@@ -103,7 +103,7 @@ async function onInterface(): Promise<Pick<TapReport, "mtus" | "carried" | "coun
 }
 
 async function onNewInterface(): Promise<boolean[]> {
-  await using daemon = await new Daemon(["--runas", "0", "--backend", "tap:new0"]).ready();
+  await using daemon = await new Daemon(["--backend", "tap:new0"]).ready();
   const made = [interfaceIndex("new0") > 0];
   daemon.signal("SIGTERM");
   await daemon.ended();
@@ -116,7 +116,7 @@ async function onDescriptor(): Promise<{ readonly mtu: number; readonly inherite
   run("ip", "link", "set", "given0", "mtu", "1300", "up");
   const folder = sharedFolder();
   const [socket, pidPath] = [join(folder, "socket"), join(folder, "pid")];
-  const args = ["-q", "-s", socket, "-P", pidPath, "--runas", "0", "--backend", "tap:fd=4"];
+  const args = ["-q", "-s", socket, "-P", pidPath, "--backend", "tap:fd=4"];
   const elsewhere = ["unshare", "-n", "sh", "-c", `ip tuntap add dev given0 mode tap; exec "$0" "$@"`];
   const started = Bun.spawnSync([...elsewhere, process.execPath, MAIN, ...args], {
     stdio: ["ignore", "inherit", "inherit", "ignore", fd],
