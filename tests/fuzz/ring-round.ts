@@ -78,7 +78,7 @@ export class RingRound implements Disposable {
   }
 
   #setLog({ area, file }: DirtyPages): void {
-    this.guest.session.setLog(area, file.fd);
+    this.#orRefused(() => this.guest.session.setLog(area, file.fd));
   }
 
   #setInflight(): void {

@@ -34,8 +34,8 @@ export class GuestLink implements Disposable {
   #used = true;
   #booted = false;
 
-  /** Connects and starts the rings. */
-  constructor(one: Case, to: string | OwnedFd) {
+  /** Connects and starts the rings. @param noKickFds the daemon is to poll. */
+  constructor(one: Case, to: string | OwnedFd, noKickFds = false) {
     const { kind, send, receive, memory } = one;
     const sizes = sizesOf(kind, send, receive);
     const bytes = ringBytes(sizes.queueSize);
@@ -46,6 +46,7 @@ export class GuestLink implements Disposable {
       ...(regions === undefined ? {} : { regions }),
       ringOffsets: [0, bytes],
       buffersAt: 2 * bytes,
+      noKickFds,
       pump: () => {
         if (!this.#booted) sleepPump();
       },

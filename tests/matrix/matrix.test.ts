@@ -2,7 +2,7 @@
 // eventfds, the daemon as a process in a namespace with somebody to talk to.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { u64Request } from "@passt-ts/vhost-user-proto/front-end";
+import { u64Request, vringFdRequest } from "@passt-ts/vhost-user-proto/front-end";
 import type { Daemon, ProcessCounts } from "../guests/daemon.ts";
 import { type Case, caseText, chooseCases, pairsOf, possiblePairs } from "./cases.ts";
 import { exchangeAll } from "./exchanges.ts";
@@ -105,6 +105,26 @@ test(
       expect(said).toEndWith("exit code 0");
       expect(complaintsIn(said)).toEqual([]);
     }
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "the same for rings without kick fds, which are polled, and which get kick fds then",
+  async () => {
+    const daemon = await host.listeningDaemon();
+    for (const packed of [false, true]) {
+      const [one] = cases.filter(({ kind }) => kind.packed === packed && kind.indirect && kind.eventIndex);
+      using link = new GuestLink(one, daemon.socket, true);
+      await exchangeAll(link, host.end);
+      for (const { index, kickFd } of [link.frontEnd.rx, link.frontEnd.tx]) {
+        link.frontEnd.request((need) => vringFdRequest("SET_VRING_KICK", { index, hasFd: true }, need), [kickFd]);
+      }
+      await exchangeAll(link, host.end);
+    }
+    expect(complaintsIn(daemon.log)).toEqual([]);
+    expect(daemon.log.match(/is polled/g)).toHaveLength(4);
+    expect(await daemon.stop()).toBe(0);
   },
   TIMEOUT_MS,
 );

@@ -22,8 +22,7 @@ const OFFLOADS = {
 export type Offload = keyof typeof OFFLOADS;
 
 /**
- * No part of `all`: a driver takes these wherever it finds them, and a packed ring that a killed device leaves behind does not
- * say by itself how far it came.
+ * No part of `all`: a driver takes these wherever it finds them, and few gain by them.
  */
 export const NAMED_ONLY: readonly Offload[] = ["packed", "in-order"];
 

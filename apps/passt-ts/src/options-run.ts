@@ -104,7 +104,7 @@ export const RUN_OPTIONS: readonly OptionSection[] = [
         name: "offload",
         argument: "LIST",
         help: "offloads offered to the guest's driver: names separated by commas, all or none (default: all)",
-        more: `The names are ${OFFLOAD_NAMES.join(", ")}: virtio's features, guest-uso being two of them. ${NAMED_ONLY.join(" and ")} are no part of all, as most drivers gain nothing by them; 'all,packed' offers everything but in-order. A driver takes of these what it likes.`,
+        more: `The names are ${OFFLOAD_NAMES.join(", ")}: virtio's features, guest-uso being two of them. ${NAMED_ONLY.join(" and ")} are no part of all, as most drivers gain nothing by them; 'all,packed' offers everything but in-order. A driver takes of these what it likes. Rings of every kind survive a kill of the program, also where the front-end keeps no in-flight buffer.`,
       },
       {
         name: "busy-poll",

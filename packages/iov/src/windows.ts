@@ -57,7 +57,7 @@ export class WindowTable {
   }
 
   /**
-   * Adds a window and returns its index, the lowest free one.
+   * Adds a window and returns its index: the one that was freed last, or the next that was never used.
    *
    * @param address native address of `bytes[0]`, when system calls are to use the window.
    * @throws RangeError when the window is larger than {@link WINDOW_BYTES_MAX}, or the table holds
@@ -81,12 +81,11 @@ export class WindowTable {
    * @throws RangeError when the table has no such window.
    */
   remove(window: number): void {
-    if (!(window in this.bytes) || this.#free.includes(window)) throw new RangeError(`no window ${window}`);
+    if ((this.views[window] ?? NO_VIEW) === NO_VIEW) throw new RangeError(`no window ${window}`);
     this.bytes[window] = NO_BYTES;
     this.views[window] = NO_VIEW;
     this.addresses[window] = 0;
     this.#free.push(window);
-    this.#free.sort((a, b) => b - a);
   }
 
   /** How many windows the table holds now. */
@@ -99,6 +98,7 @@ export class WindowTable {
     this.#copyBytes(this, toWindow, toOffset, fromWindow, fromOffset, lengthBytes);
   }
 
+  /** Free indexes, in a stack: a table of any size gives and takes one in the same time. */
   readonly #free: number[] = [];
 }
 

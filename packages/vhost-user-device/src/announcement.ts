@@ -17,13 +17,15 @@ const RARP_REQUEST = [0, 1, 0x08, 0x00, 6, 4, 0, 3] as const;
  */
 export class Announcement {
   readonly #windows: WindowTable;
+  #window: number;
   readonly #memory: NativeBuffer = new NativeBuffer(HEADER_BYTES + FRAME_BYTES);
   readonly #batch: FrameBatch;
   #due = false;
 
-  /** @param windows the back-end's table, in which the frame has a window while it is sent. */
+  /** @param windows the back-end's table, in which the frame has a window until {@link Announcement.close}. */
   constructor(windows: WindowTable) {
     this.#windows = windows;
+    this.#window = windows.add(this.#memory.bytes, this.#memory.address);
     this.#batch = new FrameBatch(windows, 1, 1);
   }
 
@@ -50,8 +52,7 @@ export class Announcement {
     this.#due = false;
     const batch = this.#batch;
     batch.clear();
-    const window = this.#windows.add(this.#memory.bytes, this.#memory.address);
-    batch.pool.append(window, HEADER_BYTES - headerLength, headerLength + FRAME_BYTES);
+    batch.pool.append(this.#window, HEADER_BYTES - headerLength, headerLength + FRAME_BYTES);
     batch.firstEntry[0] = 0;
     batch.entryCount[0] = 1;
     batch.offset[0] = headerLength;
@@ -59,6 +60,12 @@ export class Announcement {
     batch.clearOffload(0);
     batch.count = 1;
     backend.send(batch, 1, nowMs);
-    this.#windows.remove(window);
+  }
+
+  /** Takes the window back; nothing is sent any more. Later calls do nothing. */
+  close(): void {
+    this.#due = false;
+    if (this.#window >= 0) this.#windows.remove(this.#window);
+    this.#window = -1;
   }
 }

@@ -1,5 +1,5 @@
+import { CONFIG_BYTES_MAX } from "@passt-ts/vhost-user-proto/config-payload";
 import { featureMask, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
-import { CONFIG_BYTES_MAX } from "@passt-ts/vhost-user-proto/payload";
 
 /** Offsets in the configuration space of a network device (virtio 1.3, 5.1.4); all fields little-endian. */
 const Field = { mac: 0, status: 6, maxVirtqueuePairs: 8, mtu: 10 } as const;

@@ -276,6 +276,7 @@ export class VhostUserDevice {
     this.#listener?.close();
     this.#listener = null;
     this.#connection?.close("the device was closed");
+    this.#announcement.close();
   }
 }
 

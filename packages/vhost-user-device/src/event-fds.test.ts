@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readSync } from "node:fs";
 import { createEventFd, createPipe, EventSignal } from "@passt-ts/linux/eventfd";
+import { featureBit, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
 import { vringFdRequest } from "@passt-ts/vhost-user-proto/front-end";
 import { DeviceRig, testFrame } from "./testing/device-rig.ts";
+import type { TestFrontEnd } from "./testing/front-end.ts";
 
 const openFds = (): number => readdirSync("/proc/self/fd").length;
 
@@ -61,6 +63,83 @@ describe("kick, call and error descriptors", () => {
     expect([rig.device.state.fds, rig.loop.count]).toEqual([5, registrations - 1]);
     guest.stopRing(guest.rx);
     expect([rig.device.state.fds, rig.loop.count]).toEqual([4, registrations - 2]);
+  });
+
+  const setFd = (guest: TestFrontEnd, name: (typeof NAMES)[number], fd: number): void => {
+    guest.request((need) => vringFdRequest(name, { index: 1, hasFd: fd >= 0 }, need), fd >= 0 ? [fd] : []);
+  };
+
+  for (const eventIndex of [false, true]) {
+    const offer = eventIndex ? featureBit(VirtioFeature.EVENT_IDX) : 0n;
+    test(`a ring that was polled and gets a kick fd asks for kicks (event index: ${eventIndex})`, () => {
+      using rig = new DeviceRig({ features: { offer } });
+      using guest = rig.frontEnd({ noKickFds: true }).boot();
+      guest.tx.send(testFrame(60), []);
+      guest.tx.queue.publish();
+      guest.sent();
+      setFd(guest, "SET_VRING_KICK", guest.tx.kickFd);
+      rig.pump();
+      for (let i = 1; i <= 3; i++) {
+        guest.tx.send(testFrame(60), []);
+        expect(guest.tx.kick()).toBe(true);
+        rig.pump();
+        expect(guest.tx.reapSent()).toBe(1);
+      }
+      expect(rig.device.state.rings).toMatchObject([{ polled: true }, { polled: false }]);
+    });
+  }
+
+  test("a disabled ring that was polled asks for kicks as well, and its frames are thrown away", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd({ noKickFds: true }).boot();
+    rig.pump();
+    guest.enableRing(guest.tx, false);
+    using fresh = createEventFd();
+    setFd(guest, "SET_VRING_KICK", fresh.fd);
+    rig.pump();
+    guest.tx.send(testFrame(60), []);
+    guest.tx.queue.publish();
+    expect(guest.tx.queue.needsKick()).toBe(true);
+  });
+
+  test("a kick to a descriptor that is replaced before it was read is not lost", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    rig.pump();
+    guest.tx.send(testFrame(60), []);
+    guest.tx.queue.publish();
+    // As if the kick had gone to the first descriptor, in the moment in which it was closed.
+    using fresh = createEventFd();
+    setFd(guest, "SET_VRING_KICK", fresh.fd);
+    rig.pump();
+    expect(guest.tx.reapSent()).toBe(1);
+  });
+
+  test("a disabled ring keeps what waits in it when its kick fd is replaced, and is looked at once enabled", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    rig.pump();
+    guest.enableRing(guest.tx, false);
+    guest.tx.send(testFrame(60), []);
+    guest.tx.queue.publish();
+    using fresh = createEventFd();
+    setFd(guest, "SET_VRING_KICK", fresh.fd);
+    rig.pump();
+    expect(guest.tx.reapSent()).toBe(0);
+    guest.enableRing(guest.tx, true);
+    rig.pump();
+    expect([guest.tx.reapSent(), rig.backend.sent.length]).toEqual([1, 1]);
+  });
+
+  test("a call fd that a started ring gets is called at once: for what was used while there was none", () => {
+    using rig = new DeviceRig();
+    using guest = rig.frontEnd().boot();
+    setFd(guest, "SET_VRING_CALL", -1);
+    guest.send(testFrame(60));
+    guest.sent();
+    expect(guest.tx.takeCalls()).toBe(0);
+    setFd(guest, "SET_VRING_CALL", guest.tx.callFd);
+    expect(guest.tx.takeCalls()).toBe(1);
   });
 
   test("each kick of an eventfd is heard, and none costs a read; one that stays readable does not spin", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { closeFd } from "@passt-ts/linux/owned-fd";
 import {
   u64Request,
   vringAddressRequest,
@@ -56,6 +57,49 @@ describe("a hostile guest", () => {
       echoes(guest, i);
       guest.sent();
     }
+  });
+
+  test("a broken ring stays broken, and is told of once, when memory regions come and go, or a log comes", () => {
+    using rig = new DeviceRig({ echo: true });
+    using guest = rig.frontEnd().boot();
+    guest.offerBuffers(8);
+    guest.rx.send(testFrame(100), []);
+    // A receive buffer that may only be read, behind those that are right; and a jump of the transmit ring.
+    Atomics.store(guest.tx.ring.available, 1, 5000);
+    guest.tx.kickAnyway();
+    guest.rx.kick();
+    for (let i = 0; i < 9; i++) rig.backend.deliver(testFrame(60, i));
+    rig.pump();
+    const [region] = guest.ram.table;
+    if (region === undefined) throw new Error("no memory");
+    const other = {
+      ...region,
+      guestAddress: region.guestAddress + 2n ** 33n,
+      userAddress: region.userAddress + 2n ** 33n,
+    };
+    const changes: (() => void)[] = [
+      () => guest.session.addMemory(other, guest.ram.file.fd),
+      () => guest.session.removeMemory(other),
+      () => guest.session.setLog({ sizeBytes: 1n << 20n, mmapOffset: 0n }, guest.ram.file.fd),
+      () => {
+        const { area, fd } = guest.session.getInflight(2, 256);
+        guest.session.setInflight(area, fd);
+        closeFd(fd);
+      },
+    ];
+    for (const change of changes) {
+      change();
+      for (const ring of [guest.rx, guest.tx]) ring.kickAnyway();
+      rig.pump();
+    }
+    expect([guest.rx.takeErrors(), guest.tx.takeErrors()]).toEqual([1, 1]);
+    expect(rig.lines("ring broken")).toHaveLength(2);
+    const used = Atomics.load(guest.tx.ring.used, 1);
+    Atomics.store(guest.tx.ring.available, 1, used);
+    guest.stopRing(guest.tx);
+    guest.startRing(guest.tx);
+    guest.send(testFrame(60));
+    guest.sent();
   });
 
   test("without an error fd a broken ring is logged all the same, and both rings break by themselves", () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { OpenMode, openFile } from "@passt-ts/linux/file-io";
 import { addSeals, Seal, setFileSize } from "@passt-ts/linux/memory-file";
-import { memoryTableRequest, vringAddressRequest } from "@passt-ts/vhost-user-proto/front-end";
+import { memoryRegionRequest, memoryTableRequest, vringAddressRequest } from "@passt-ts/vhost-user-proto/front-end";
 import { SplitDeviceQueue } from "@passt-ts/virtio-ring/split-device-queue";
 import { splitRing } from "@passt-ts/virtio-ring/split-ring";
 import { DeviceRig, testFrame } from "./testing/device-rig.ts";
@@ -62,7 +62,8 @@ describe("guest memory", () => {
     expect(stale[0]?.length).toBe(0);
     // One of the test's own, one of the device's.
     expect(guestMaps()).toBe(2);
-    expect(rig.windows.count).toBe(2);
+    // Of the guest's memory, the announcement and the back-end.
+    expect(rig.windows.count).toBe(3);
   });
 
   test("a table without the rings' memory stops them, and a later start works", () => {
@@ -152,7 +153,8 @@ describe("guest memory", () => {
     }, "all frames");
     expect(received).toEqual(frames);
     expect(rig.lines("guest memory:")).toHaveLength(1 + 15);
-    expect(rig.windows.count).toBe(2);
+    // Of the guest's memory, the announcement and the back-end.
+    expect(rig.windows.count).toBe(3);
     for (let i = 0; i < 15; i++) guest.until(() => guest.control.poll() !== null, "an acknowledgement");
   });
 
@@ -185,15 +187,45 @@ describe("guest memory", () => {
     echoes(guest, 7);
   });
 
-  test("a region larger than the address space is refused by the kernel's word", () => {
-    using rig = new DeviceRig();
-    using guest = rig.frontEnd();
-    guest.negotiate();
-    setFileSize(guest.ram.file.fd, 2 ** 48);
-    const region = { guestAddress: 0n, userAddress: 0n, mmapOffset: 0n, sizeBytes: 1n << 48n };
-    expect(guest.control.acknowledged(memoryTableRequest([region], true), [guest.ram.file.fd])).toBe(1n);
+  test("memory of more than 4 TiB, in a table or by one region more, is refused, and the connection lives", () => {
+    using rig = new DeviceRig({ echo: true });
+    using guest = rig.frontEnd().boot();
+    guest.offerBuffers(2);
+    const before = rig.windows.count;
+    setFileSize(guest.ram.file.fd, 2 ** 60);
+    const at = { guestAddress: 1n << 50n, userAddress: 1n << 50n, mmapOffset: 0n };
+    for (const sizeBytes of [1n << 52n, (1n << 42n) + 1n]) {
+      const table = memoryTableRequest([{ ...at, sizeBytes }], true);
+      expect(guest.control.acknowledged(table, [guest.ram.file.fd])).toBe(1n);
+    }
+    const more = memoryRegionRequest("ADD_MEM_REG", { ...at, sizeBytes: 1n << 42n }, true);
+    expect(guest.control.acknowledged(more, [guest.ram.file.fd])).toBe(1n);
+    expect(rig.lines("refused")).toEqual([
+      "warning: refused SET_MEM_TABLE: guest memory of 4294967296 MiB takes 4194304 windows, at most 4096",
+      "warning: refused SET_MEM_TABLE: guest memory of 4194305 MiB takes 4097 windows, at most 4096",
+      "warning: refused ADD_MEM_REG: guest memory of 4194320 MiB takes 4097 windows, at most 4096",
+    ]);
+    expect(rig.windows.count).toBe(before);
+    echoes(guest, 1);
+    // As much as is allowed comes, is replaced, is announced, and goes.
+    for (let i = 0; i < 2; i++) {
+      const most = memoryTableRequest([{ ...at, sizeBytes: 1n << 42n }], true);
+      expect(guest.control.acknowledged(most, [guest.ram.file.fd])).toBe(0n);
+      expect(rig.windows.count).toBe(before - 1 + 4096);
+    }
+    guest.session.announce(new Uint8Array([2, 0, 0, 0, 0, 1]));
+    rig.pump();
+    expect(rig.backend.sent).toHaveLength(2);
     setFileSize(guest.ram.file.fd, 16 * MIB);
-    expect(rig.lines("refused SET_MEM_TABLE: mmap")).toHaveLength(1);
+    guest.disconnect();
+    rig.pump();
+    expect(rig.windows.count).toBe(before - 1);
+  });
+
+  test("a device that is closed, twice too, has given its own window back", () => {
+    using rig = new DeviceRig();
+    rig.device.close();
+    rig.device.close();
     expect(rig.windows.count).toBe(1);
   });
 

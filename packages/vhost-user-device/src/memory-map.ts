@@ -23,6 +23,12 @@ const OWN_VIEWS_MAX = 1024;
 /** The most regions that there may be at once: what a front-end is told (GET_MAX_MEM_SLOTS). */
 export const MEMORY_SLOTS = 512;
 
+/**
+ * The most windows of one guest's memory: 4 TiB. A sparse file costs its owner nothing, whatever its length, but each
+ * window costs us; and two tables and the back-end's own windows have to find room in one table of windows.
+ */
+export const MEMORY_WINDOWS_MAX = 4096;
+
 interface MappedRegion extends Region {
   readonly mapping: MappedMemory;
   /** Bytes of the mapping before the first one of the region. */
@@ -76,6 +82,7 @@ export class MemoryMap {
   ): MemoryMap {
     const ranges = regions.map(rangeOf);
     checkRegions(ranges);
+    checkWindows(ranges, windowBytesMax);
     const mapped: MappedRegion[] = [];
     try {
       for (const [i, range] of ranges.entries()) {
@@ -99,6 +106,7 @@ export class MemoryMap {
     }
     const range = rangeOf(region);
     checkRegions([...this.#regions, range]);
+    checkWindows([...this.#regions, range], this.#windowBytes);
     const mapped = mapRegion(this.#windows, range, region, fd, this.#windowBytes);
     try {
       return new MemoryMap(this.#windows, this.#windowBytes, [...this.#regions, mapped]);
@@ -193,6 +201,17 @@ function rangeOf(region: MemoryRegion): RegionRange & { readonly mmapOffset: num
     sizeBytes: Number(region.sizeBytes),
     mmapOffset: Number(region.mmapOffset),
   };
+}
+
+/** @throws VhostUserError BAD_MEMORY for ranges that take more than {@link MEMORY_WINDOWS_MAX} windows. */
+function checkWindows(ranges: readonly RegionRange[], windowBytesMax: number): void {
+  const count = ranges.reduce((total, { sizeBytes }) => total + Math.ceil(sizeBytes / windowBytesMax), 0);
+  if (count <= MEMORY_WINDOWS_MAX) return;
+  const mib = Math.ceil(ranges.reduce((total, { sizeBytes }) => total + sizeBytes, 0) / 2 ** 20);
+  throw new VhostUserError(
+    "BAD_MEMORY",
+    `guest memory of ${mib} MiB takes ${count} windows, at most ${MEMORY_WINDOWS_MAX}`,
+  );
 }
 
 function mapRegion(

@@ -98,6 +98,13 @@ describe("in-band notifications", () => {
       }
     }
 
+    /** Reads what has come, and leaves no room for more. */
+    fill(): void {
+      this.take();
+      const message = encodeRequest(4, new Uint8Array(8));
+      while (this.#messages.send(this.fd, message, message.length) > 0);
+    }
+
     [Symbol.dispose](): void {
       for (const socket of this.#sockets) socket.close();
     }
@@ -143,10 +150,7 @@ describe("in-band notifications", () => {
     guest.shareMemory();
     guest.startRing(guest.tx);
     guest.settle();
-    channel.take();
-    const filler = new UnixMessages();
-    const message = encodeRequest(4, new Uint8Array(8));
-    while (filler.send(channel.fd, message, message.length) > 0);
+    channel.fill();
     guest.tx.send(testFrame(60), []);
     guest.tx.queue.publish();
     guest.session.kick(1);
@@ -157,6 +161,70 @@ describe("in-band notifications", () => {
     expect(channel.take()).toEqual(["VRING_CALL 1"]);
     rig.pump();
     expect(channel.take()).toEqual([]);
+    expect(rig.device.deadlineMs).toBe(Infinity);
+  });
+
+  test("a ring that broke while the channel was full is told of later", () => {
+    using rig = new DeviceRig({ features: { offerProtocol: INBAND } });
+    using guest = rig.frontEnd({ noKickFds: true, noCallFds: true });
+    using channel = new Channel();
+    guest.negotiate();
+    guest.session.setBackEndChannel(channel.fd);
+    guest.shareMemory();
+    guest.startRing(guest.tx);
+    guest.settle();
+    channel.fill();
+    Atomics.store(guest.tx.ring.available, 1, 1000);
+    guest.session.kick(1);
+    rig.pump();
+    expect(rig.lines("transmit ring broken")).toHaveLength(1);
+    expect(rig.device.deadlineMs).toBeLessThanOrEqual(rig.nowMs);
+    channel.take();
+    rig.pump();
+    expect(channel.take()).toEqual(["VRING_ERR 1"]);
+    rig.pump();
+    expect(channel.take()).toEqual([]);
+    expect(rig.device.deadlineMs).toBe(Infinity);
+  });
+
+  test("a call for which the channel was full comes later, though the ring has stopped", () => {
+    using rig = new DeviceRig({ features: { offerProtocol: INBAND } });
+    using guest = rig.frontEnd({ noKickFds: true, noCallFds: true });
+    using channel = new Channel();
+    guest.negotiate();
+    guest.session.setBackEndChannel(channel.fd);
+    guest.shareMemory();
+    guest.startRing(guest.tx);
+    guest.settle();
+    channel.fill();
+    guest.tx.send(testFrame(60), []);
+    guest.tx.queue.publish();
+    guest.session.kick(1);
+    guest.sent();
+    guest.stopRing(guest.tx);
+    expect(rig.device.deadlineMs).toBeLessThanOrEqual(rig.nowMs);
+    channel.take();
+    rig.pump();
+    expect(channel.take()).toEqual(["VRING_CALL 1"]);
+    expect(rig.device.deadlineMs).toBe(Infinity);
+  });
+
+  test("a channel that is full and goes away is not waited for", () => {
+    using rig = new DeviceRig({ echo: true, features: { offerProtocol: INBAND } });
+    using guest = rig.frontEnd({ noKickFds: true, noCallFds: true });
+    using channel = new Channel();
+    guest.negotiate();
+    guest.session.setBackEndChannel(channel.fd);
+    guest.shareMemory();
+    guest.startRing(guest.tx);
+    channel.fill();
+    guest.tx.send(testFrame(60), []);
+    guest.tx.queue.publish();
+    guest.session.kick(1);
+    guest.sent();
+    expect(rig.device.deadlineMs).toBeLessThanOrEqual(rig.nowMs);
+    guest.request((need) => u64Request("SET_PROTOCOL_FEATURES", guest.protocolFeatures & ~INBAND, need));
+    rig.pump();
     expect(rig.device.deadlineMs).toBe(Infinity);
   });
 

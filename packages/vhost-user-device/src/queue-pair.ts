@@ -66,7 +66,13 @@ export class QueuePair {
     this.tx.bind(txRing?.queue ?? null, headerLength, capabilities);
   }
 
-  /** A ring is to be looked at again soon: its driver gives no kicks, or could not be called. */
+  /** Why the ring of this index is broken, a `RingFault` or `NetFault`; 0: it is not, or none of the pair. */
+  faultOf(ringIndex: number): number {
+    if (ringIndex === this.#rxRing?.index) return this.rx.brokenReason;
+    return ringIndex === this.#txRing?.index ? this.tx.brokenReason : 0;
+  }
+
+  /** A ring is to be looked at again soon: its driver gives no kicks, or somebody could not be told of something. */
   get polled(): boolean {
     return isPolled(this.#rxRing) || isPolled(this.#txRing);
   }
@@ -138,5 +144,5 @@ export class QueuePair {
 }
 
 function isPolled(ring: Vring | null): boolean {
-  return ring !== null && ring.queue !== null && (ring.polled || ring.callDue);
+  return ring !== null && (ring.callDue || ring.errorDue || (ring.polled && ring.queue !== null));
 }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { featureBit, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
+import { vringStateRequest } from "@passt-ts/vhost-user-proto/front-end";
+import type { MemoryRegion } from "@passt-ts/vhost-user-proto/payload";
 import { DeviceRig, testFrame } from "./testing/device-rig.ts";
 import type { TestFrontEnd } from "./testing/front-end.ts";
 
@@ -11,6 +13,15 @@ const REBINDINGS: Readonly<Record<string, (guest: TestFrontEnd) => void>> = {
   "a migration begins": ({ session }) => session.setFeatures(session.features | featureBit(VHOST_LOG_ALL)),
   "the ring stops and goes on": (guest) => guest.resumeRing(guest.rx, guest.stopRing(guest.rx)),
   "the other ring is disabled": (guest) => guest.enableRing(guest.tx, false),
+};
+
+const STOPS: Readonly<Record<string, (guest: TestFrontEnd) => void>> = {
+  "the front-end asks for its base": () => {},
+  "the device status is 0": ({ session }) => session.setStatus(0),
+  "its memory is taken away": ({ session, ram }) => session.removeMemory(ram.table[0] as MemoryRegion),
+  "its size comes again": (guest) => {
+    guest.request((need) => vringStateRequest("SET_VRING_NUM", { index: 0, value: guest.rx.size }, need));
+  },
 };
 
 describe("a frame that came between two turns", () => {
@@ -36,6 +47,34 @@ describe("a frame that came between two turns", () => {
         rig.backend.deliver(testFrame(90));
         rig.pump();
         expect(guest.rx.takeCalls()).toBeGreaterThan(0);
+      });
+    }
+
+    test(`${kind}: its driver is called when the front-end goes`, () => {
+      using rig = new DeviceRig({ features: { offer: featureBit(RING_PACKED) | featureBit(EVENT_IDX) } });
+      using guest = rig.frontEnd().boot({ features: ~without });
+      guest.offerBuffers(8);
+      rig.pump();
+      expect(guest.rx.queue.allowNotifications()).toBe(false);
+      guest.rx.takeCalls();
+      rig.backend.deliver(testFrame(100));
+      rig.backend.turn();
+      guest.disconnect();
+      rig.pump();
+      expect(rig.device.state.connected).toBe(false);
+      expect(guest.rx.takeCalls()).toBeGreaterThan(0);
+      expect(guest.rx.takeFrames(true)).toMatchObject([{ bytes: testFrame(100) }]);
+    });
+
+    for (const [what, stop] of Object.entries(STOPS)) {
+      test(`${kind}: the base of the ring is behind it, both halves of it, when it stops: ${what}`, () => {
+        using rig = new DeviceRig({ features: { offer: featureBit(RING_PACKED) } });
+        using guest = rig.frontEnd().boot({ features: ~without });
+        guest.offerBuffers(8);
+        rig.backend.deliver(testFrame(100));
+        rig.backend.turn();
+        stop(guest);
+        expect(guest.stopRing(guest.rx)).toBe(packed ? 0x8001_8001 : 1);
       });
     }
   }

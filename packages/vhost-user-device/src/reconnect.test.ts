@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { EventSignal } from "@passt-ts/linux/eventfd";
 import { closeFd } from "@passt-ts/linux/owned-fd";
 import { featureMask, hasFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
 
@@ -67,12 +68,49 @@ const MOMENTS: Readonly<Record<string, Moment>> = {
       throw new Killed();
     };
   },
+  "with received frames published and the driver not called": (rig) => {
+    const turn = rig.backend.turn.bind(rig.backend);
+    rig.backend.turn = () => {
+      // What follows in this round is to call the drivers; the next one to signal anything is the device.
+      const { notify } = EventSignal.prototype;
+      EventSignal.prototype.notify = () => {
+        EventSignal.prototype.notify = notify;
+        throw new Killed();
+      };
+      return turn();
+    };
+  },
 };
+
+/** The driver takes what it has received, and from now on does nothing until it is called. */
+function waitForCalls({ rx, tx }: TestFrontEnd): void {
+  for (const { queue, take } of [
+    { queue: rx.queue, take: () => rx.takeFrames(true) },
+    { queue: tx.queue, take: () => tx.reapSent() },
+  ]) {
+    do take();
+    while (queue.allowNotifications());
+  }
+  rx.kick();
+}
+
+/** Both drivers, which wait for calls, are called by the device that took over, and the receiving one of a later frame. */
+function expectCalls(guest: TestFrontEnd): void {
+  const called = (): [boolean, boolean] => [guest.rx.takeCalls() > 0, guest.tx.takeCalls() > 0];
+  expect(called()).toEqual([true, true]);
+  waitForCalls(guest);
+  guest.send(testFrame(90));
+  guest.settle();
+  expect(called()).toEqual([true, true]);
+  waitForCalls(guest);
+}
 
 /** Sends a batch that the device does not survive; every other frame has this layout. */
 function die(takeover: Takeover, moment: Moment, layout: readonly number[] = [12, 30]): void {
   const { guest, rig } = takeover;
-  guest.tx.reapSent();
+  waitForCalls(guest);
+  guest.settle();
+  for (const ring of [guest.rx, guest.tx]) ring.takeCalls();
   moment(rig);
   for (let i = 0; i < 9; i++) guest.tx.send(testFrame(100 + i, i), i % 2 === 0 ? [] : layout);
   guest.tx.kick();
@@ -108,6 +146,7 @@ describe("a device that is killed, and another one takes over", () => {
           die(takeover, kill);
           // The front-end knows no more than where the rings began.
           takeover.resume({ features }, bases, [area, fd]);
+          expectCalls(guest);
           expectNothingLost(guest);
         }
         expect(takeover.rig.lines("broken")).toEqual([]);
@@ -122,15 +161,16 @@ describe("a device that is killed, and another one takes over", () => {
       guest.boot({ features });
       guest.offerBuffers(BUFFERS, [100, 300]);
       const moments = Object.values(MOMENTS);
-      for (let death = 0; death < 9; death++) {
+      for (let death = 0; death < 12; death++) {
         for (let i = 0; i < 300; i++) {
           guest.send(testFrame(200, i), [12]);
           guest.receiveMany(1);
         }
-        die(takeover, moments[death % 3] as Moment);
+        die(takeover, moments[death % 4] as Moment);
         const used = usedIndexes(guest);
         const believed: [number, number][] = [used, [0, 0], [used[0], (used[1] + 9) & 0xffff]];
-        takeover.resume({ features }, believed[Math.floor(death / 3)] as [number, number]);
+        takeover.resume({ features }, believed[Math.floor(death / 4)] as [number, number]);
+        expectCalls(guest);
         expectNothingLost(guest);
       }
       expect(takeover.rig.lines("broken")).toEqual([]);
@@ -150,13 +190,31 @@ describe("a device that is killed, and another one takes over", () => {
           guest.send(testFrame(200, i));
           guest.receiveMany(1);
         }
-        die(takeover, moments[death % 3] as Moment, []);
+        die(takeover, moments[death % 4] as Moment, []);
         takeover.resume({ features }, bases);
+        expectCalls(guest);
         expectNothingLost(guest);
       }
       expect(takeover.rig.lines("broken")).toEqual([]);
     });
   }
+
+  test("a split ring that was killed early goes on where it was used, though its base would fit as well, and says so", () => {
+    using takeover = new Takeover({ echo: true });
+    const { guest } = takeover;
+    guest.boot();
+    guest.offerBuffers(BUFFERS);
+    for (let i = 0; i < 20; i++) {
+      guest.send(testFrame(200, i));
+      guest.receiveMany(1);
+    }
+    guest.sent();
+    takeover.replaceDevice();
+    takeover.resume({}, [0, 0]);
+    expect(takeover.rig.backend.sent).toEqual([]);
+    expect(takeover.rig.lines("goes on at 20, where it was left, not at 0")).toHaveLength(2);
+    expectNothingLost(guest);
+  });
 
   test("a driver that begins anew in memory that nobody cleared begins where its front-end says", () => {
     using takeover = new Takeover({ echo: true });
@@ -237,7 +295,7 @@ describe("a front-end that goes away and comes back", () => {
     const connect = (): void => {
       guest.disconnect();
       rig.pump();
-      expect([rig.device.state.connected, rig.device.state.fds, rig.windows.count]).toEqual([false, 0, 1]);
+      expect([rig.device.state.connected, rig.device.state.fds, rig.windows.count]).toEqual([false, 0, 2]);
       const other = rig.frontEnd();
       guest.connect(other.control.socket);
       // Its memory and descriptors are not needed: only the connection is.
@@ -334,12 +392,12 @@ describe("a daemon that is killed with SIGKILL and started again while the guest
   }
 
   for (const [kind, features] of KINDS.filter(([name]) => !name.includes("event"))) {
-    test(`${kind}: frames flow within 200 ms of reconnecting, no descriptor is lost or used twice`, async () => {
+    test(`${kind}: frames flow within 200 ms of reconnecting (the median of three), no descriptor is lost or used twice`, async () => {
       const path = `${tmpdir()}/echo-${crypto.randomUUID()}.sock`;
       let child = await start(path);
       using guest = new TestFrontEnd();
       let inflight: [InflightArea, number] | null = null;
-      let fastestMs = Infinity;
+      const delaysMs: number[] = [];
       try {
         for (let round = 0; round < 4; round++) {
           await connected(guest, path);
@@ -360,7 +418,7 @@ describe("a daemon that is killed with SIGKILL and started again while the guest
             guest.resumeRing(guest.tx, guest.tx.startBase);
             guest.send(testFrame(222, round));
             guest.until(() => guest.receive().some((frame) => frame.bytes.length === 222), "an echo");
-            fastestMs = Math.min(fastestMs, performance.now() - startMs);
+            delaysMs.push(performance.now() - startMs);
           }
           const turns = 50 + Math.floor(Math.random() * 100);
           for (let i = 0; i < turns; i++) {
@@ -376,7 +434,8 @@ describe("a daemon that is killed with SIGKILL and started again while the guest
           guest.disconnect();
           if (round < 3) child = await start(path);
         }
-        expect(fastestMs).toBeLessThan(200);
+        expect(delaysMs).toHaveLength(3);
+        expect(delaysMs.sort((a, b) => a - b)[1]).toBeLessThan(200);
       } finally {
         child.kill("SIGKILL");
         rmSync(path, { force: true });

@@ -1,11 +1,10 @@
 /** What each request does: decode, check, act. A throw refuses the request. */
 import type { OwnedFd } from "@passt-ts/linux/owned-fd";
+import { CONFIG_HEADER_BYTES, decodeConfig } from "@passt-ts/vhost-user-proto/config-payload";
 import { VhostUserError } from "@passt-ts/vhost-user-proto/error";
 import { hasFeature, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
 import type { Message } from "@passt-ts/vhost-user-proto/message-reader";
 import {
-  CONFIG_HEADER_BYTES,
-  decodeConfig,
   decodeInflightArea,
   decodeLogArea,
   decodeMacAddress,

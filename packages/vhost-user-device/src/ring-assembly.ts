@@ -84,6 +84,7 @@ const PACKED_NAMES = ["descriptor ring", "driver event suppression", "device eve
  *
  * @param first it is the first start of the ring for this front-end: where it really goes on is found out from its
  *   memory, and from the in-flight buffer, which know better than a front-end whose last back-end was killed.
+ * @param onGuess hears of a place to go on at that neither memory nor front-end vouches for.
  * @throws VhostUserError as {@link locateRing}, and BAD_VALUE, BAD_STATE, BAD_RING.
  */
 export function assembleQueue(
@@ -91,6 +92,7 @@ export function assembleQueue(
   surroundings: RingSurroundings,
   startIndex: number,
   first: boolean,
+  onGuess: (position: number) => void = () => {},
 ): DeviceQueue {
   const parts = locateRing(ring, surroundings);
   const { index, size, map } = whole(ring, surroundings.map);
@@ -102,7 +104,7 @@ export function assembleQueue(
   const tracked =
     format === splitFormat
       ? trackSplit(ring, parts, surroundings, startIndex, first, plain)
-      : trackPacked(ring, parts, surroundings, startIndex, first, plain);
+      : trackPacked(ring, parts, surroundings, startIndex, first ? onGuess : null, plain);
   if (surroundings.dirtyLog === null) return tracked;
   return new LoggedQueue(tracked, {
     log: surroundings.dirtyLog,
@@ -138,17 +140,22 @@ function trackSplit(
 function trackPacked(
   { index, size }: RingDescription,
   { descriptors, driver, device }: RingParts,
-  { inflight }: RingSurroundings,
+  { inflight, negotiated }: RingSurroundings,
   base: number,
-  first: boolean,
+  onGuess: ((position: number) => void) | null,
   make: MakeQueue,
 ): DeviceQueue {
   const ring = packedRing(size, descriptors, driver, device);
   const bytes = inflight?.region(index, size, packedRegionBytes(size)) ?? null;
-  const otherwise = (): number => (first ? packedRestartPosition(ring, base) : base & 0xffff);
+  const otherwise = (): number => {
+    if (onGuess === null) return base & 0xffff;
+    const { position, certain } = packedRestartPosition(ring, base, negotiated.inOrder);
+    if (!certain) onGuess(position);
+    return position;
+  };
   if (bytes === null || inflight === null) return make(otherwise());
   const region = new PackedRegion(bytes, ring);
-  const recovered = first ? region.recover() : -1;
+  const recovered = onGuess === null ? -1 : region.recover();
   const start = recovered >= 0 ? recovered : otherwise();
   if (recovered < 0) region.begin(start);
   return new TrackedPackedQueue(make(start), region);

@@ -1,13 +1,15 @@
 import type { OwnedFd } from "@passt-ts/linux/owned-fd";
 import { VhostUserError } from "@passt-ts/vhost-user-proto/error";
 import type { VringAddress } from "@passt-ts/vhost-user-proto/payload";
-import { describeNetFault } from "@passt-ts/virtio-net/net-fault";
 import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
+import { packedFormat } from "@passt-ts/virtio-ring/ring-format";
 import type { BackEndChannel } from "./back-end-channel.ts";
-import { DeviceCounter } from "./device-counter.ts";
+import { BrokenQueue, reportBroken } from "./broken-queue.ts";
 import { negotiate } from "./features.ts";
 import type { Log } from "./log.ts";
+import { packedBase } from "./packed-base.ts";
 import type { QueuePair } from "./queue-pair.ts";
+import { RepeatedLines } from "./repeated-lines.ts";
 import { assembleQueue, LOG_RING, locateRing, type RingSurroundings } from "./ring-assembly.ts";
 import { Vring, type VringContext } from "./vring.ts";
 
@@ -39,10 +41,12 @@ export class RingBank {
   driverChanged = false;
   readonly #context: RingBankContext;
   readonly #rings: readonly Vring[];
+  readonly #lines: RepeatedLines;
   #surroundings: RingSurroundings = { map: null, negotiated: negotiate(0n), dirtyLog: null, inflight: null };
 
   constructor(context: RingBankContext) {
     this.#context = context;
+    this.#lines = new RepeatedLines(context.log);
     this.#rings = Array.from({ length: RINGS }, (_, index) => new Vring(index, context));
     this.served = this.#rings.slice(0, RINGS_SERVED);
   }
@@ -67,8 +71,11 @@ export class RingBank {
   /**
    * Makes the queues of started rings again, for features, memory, log or in-flight buffer that are other ones now.
    * They go on where they are, or stop where they cannot.
+   *
+   * @param heals the driver may be another one: a broken ring gets another chance, else it stays broken.
    */
-  surroundWith(surroundings: RingSurroundings): void {
+  surroundWith(surroundings: RingSurroundings, heals: boolean): void {
+    this.#publish();
     this.#surroundings = surroundings;
     const { format } = surroundings.negotiated;
     for (const ring of this.#rings) {
@@ -77,10 +84,14 @@ export class RingBank {
         if (queue !== null && ring.format !== format) {
           throw new VhostUserError("BAD_STATE", `ring ${ring.index}: its format changed`);
         }
-        if (queue !== null) ring.replaceQueue(assembleQueue(ring, surroundings, queue.nextAvailable, false));
+        if (queue !== null) {
+          const next = assembleQueue(ring, surroundings, queue.nextAvailable, false);
+          const reason = heals ? 0 : queue.brokenReason || this.#context.pair.faultOf(ring.index);
+          ring.replaceQueue(reason === 0 ? next : new BrokenQueue(next, reason));
+        }
       } catch (error) {
         if (!(error instanceof VhostUserError)) throw error;
-        this.#context.log("warning", `ring ${ring.index} stopped: ${error.message}`);
+        this.#lines.write("stopped rings", "warning", `ring ${ring.index} stopped: ${error.message}`);
         ring.stop();
       }
       // A base of another format means nothing.
@@ -90,8 +101,14 @@ export class RingBank {
     this.#bind();
   }
 
+  /** Leaves nothing unpublished: only then the two halves of a packed ring's base agree, which a stop answers. */
+  #publish(): void {
+    this.#context.pair.notify();
+  }
+
   /** Sets the number of descriptors, which stops the ring. @throws VhostUserError BAD_INDEX, BAD_VALUE */
   setSize(index: number, size: number): void {
+    this.#publish();
     this.ring(index).setSize(size);
     this.#bind();
   }
@@ -131,6 +148,7 @@ export class RingBank {
   /** Stops a ring and closes its kick fd. Returns where a start would go on. @throws VhostUserError BAD_INDEX */
   stop(index: number): number {
     const ring = this.ring(index);
+    this.#publish();
     const base = ring.stop();
     ring.dropKick();
     this.#bind();
@@ -154,12 +172,19 @@ export class RingBank {
     }
     ring.setKick(fd);
     if (queue === null || ring.queue !== null) return;
-    if (fd === null) this.#context.log("info", `ring ${index} is polled: the driver gives no kick fd`);
+    if (fd === null) this.#lines.write("polled rings", "info", `ring ${index} is polled: the driver gives no kick fd`);
     this.#start(ring, queue);
   }
 
   #assemble(ring: Vring): DeviceQueue {
-    return assembleQueue(ring, this.#surroundings, ring.base, !ring.startedBefore);
+    const base = ring.format === packedFormat ? packedBase(ring.base, ring.size) : ring.base;
+    return assembleQueue(ring, this.#surroundings, base, !ring.startedBefore, (position) =>
+      this.#lines.write(
+        "guessed rings",
+        "warning",
+        `ring ${ring.index} goes on at ${position}, as far as can be told: its last back-end ended within a publication, or left no trace`,
+      ),
+    );
   }
 
   #isServed(ring: Vring): boolean {
@@ -169,10 +194,14 @@ export class RingBank {
   #start(ring: Vring, queue: DeviceQueue): void {
     // The lower half of both is where the next chain will be taken from, in either format.
     const told = ring.base & 0xffff;
+    const { startedBefore } = ring;
     ring.start(queue);
+    // Whoever served it before may have published without calling, and a driver with EVENT_IDX waits for that call; one
+    // too many does no harm.
+    if (!startedBefore) ring.call();
     const at = queue.nextAvailable & 0xffff;
-    if (at !== told)
-      this.#context.log("info", `ring ${ring.index} goes on at ${at}, where it was left, not at ${told}`);
+    const text = `ring ${ring.index} goes on at ${at}, where it was left, not at ${told}`;
+    if (at !== told) this.#lines.write("resumed rings", "info", text);
     if (this.served.every((each) => each.restarted)) {
       for (const each of this.served) each.restarted = false;
       this.driverChanged = true;
@@ -222,6 +251,7 @@ export class RingBank {
 
   /** Stops all rings. They know where they were: QEMU resets the device status first and then asks for that. */
   stopAll(): void {
+    this.#publish();
     for (const ring of this.#rings) ring.stop();
     this.#bind();
   }
@@ -234,26 +264,13 @@ export class RingBank {
 
   /** Some ring that is served is broken. */
   get anyBroken(): boolean {
-    const { rx, tx } = this.#context.pair;
-    return rx.brokenReason !== 0 || tx.brokenReason !== 0;
+    return this.served.some(({ index }) => this.#context.pair.faultOf(index) !== 0);
   }
 
   /** Reports queues that broke since the last call: once each, in the log and on the error fd. */
   reportBroken(): void {
-    const { pair } = this.#context;
-    this.#reportBroken(this.served[RX_RING], pair.rx.brokenReason);
-    this.#reportBroken(this.served[TX_RING], pair.tx.brokenReason);
-  }
-
-  #reportBroken(ring: Vring, reason: number): void {
-    if (reason === 0 || ring.brokenReported) return;
-    ring.brokenReported = true;
-    const { counters, log } = this.#context;
-    counters[DeviceCounter.queuesBroken]++;
-    const count = counters[DeviceCounter.queuesBroken];
-    const name = ring.index === RX_RING ? "receive" : "transmit";
-    log("error", `${name} ring broken until it is reset: ${describeNetFault(reason)} (${count} so far)`);
-    ring.callError();
+    const { pair, counters } = this.#context;
+    for (let i = 0; i < RINGS_SERVED; i++) reportBroken(this.served[i], pair.faultOf(i), counters, this.#lines);
   }
 
   /** Descriptors held. */
@@ -263,8 +280,10 @@ export class RingBank {
 
   /** Stops the rings and gives everything back. */
   close(): void {
-    for (const ring of this.#rings) ring.close();
+    // What was published is called for as long as there is something to call with.
     this.#context.pair.bind(null, null, negotiate(0n));
+    for (const ring of this.#rings) ring.close();
+    this.#lines.close();
   }
 
   #bind(): void {

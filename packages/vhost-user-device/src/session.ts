@@ -16,6 +16,7 @@ import { type Negotiated, negotiate, offeredUnder } from "./features.ts";
 import { InflightBuffer } from "./inflight-buffer.ts";
 import { MemoryMap } from "./memory-map.ts";
 import type { ReceivedFds } from "./received-fds.ts";
+import { RepeatedLines } from "./repeated-lines.ts";
 import { replaceFd } from "./replaced-fd.ts";
 import { RingBank, type RingBankContext } from "./ring-bank.ts";
 
@@ -45,6 +46,7 @@ export class Session {
   features = 0n;
   protocolFeatures = 0n;
   map: MemoryMap | null = null;
+  readonly #lines: RepeatedLines;
   #protocolIsChosen = false;
   #status = 0;
   #negotiated: Negotiated = negotiate(0n);
@@ -55,6 +57,7 @@ export class Session {
 
   constructor(context: SessionContext) {
     this.context = context;
+    this.#lines = new RepeatedLines(context.log);
     this.config = new NetConfigSpace(context.config);
     this.rings = new RingBank(context);
     // Nothing of what the front-end before agreed on holds for this one.
@@ -80,16 +83,17 @@ export class Session {
   }
 
   #useFeatures(features: bigint): void {
-    const { backend, log } = this.context;
+    const { backend } = this.context;
     let negotiated = negotiate(features);
     if (backend.setCapabilities(negotiated.capabilities, negotiated.headerLength) < 0) {
-      log("warning", "the back-end cannot work with the features of this driver; going on without offloads");
+      const why = "the back-end cannot work with the features of this driver; going on without offloads";
+      this.#lines.write("features", "warning", why);
       negotiated = { ...negotiated, capabilities: 0 };
       backend.setCapabilities(0, negotiated.headerLength);
     }
     this.features = features;
     this.#negotiated = negotiated;
-    this.#surroundRings();
+    this.#surroundRings(true);
   }
 
   /** The header length that was negotiated, for what goes the way of the guest's frames. */
@@ -97,11 +101,11 @@ export class Session {
     return this.#negotiated.headerLength;
   }
 
-  /** Tells the rings what they are made in now. */
-  #surroundRings(): void {
+  /** Tells the rings what they are made in now. @param heals broken ones get another chance. */
+  #surroundRings(heals: boolean): void {
     const negotiated = this.#negotiated;
     const dirtyLog = negotiated.logged ? this.#dirtyLog : null;
-    this.rings.surroundWith({ map: this.map, negotiated, dirtyLog, inflight: this.#inflight });
+    this.rings.surroundWith({ map: this.map, negotiated, dirtyLog, inflight: this.#inflight }, heals);
   }
 
   /** Acknowledges protocol features. @throws VhostUserError when one was not offered, or another one is missing. */
@@ -130,7 +134,7 @@ export class Session {
   setMemoryTable(regions: readonly MemoryRegion[], fds: ReceivedFds): void {
     const { windows, windowBytesMax } = this.context;
     const old = this.map;
-    this.#useMemory(MemoryMap.open(windows, regions, fds, windowBytesMax));
+    this.#useMemory(MemoryMap.open(windows, regions, fds, windowBytesMax), true);
     // Last, when nothing names the old windows any more.
     old?.close();
   }
@@ -139,22 +143,23 @@ export class Session {
   addMemory(region: MemoryRegion, fds: ReceivedFds): void {
     const { windows, windowBytesMax } = this.context;
     const map = this.map?.withRegion(region, fds.borrow(0));
-    this.#useMemory(map ?? MemoryMap.open(windows, [region], fds, windowBytesMax));
+    this.#useMemory(map ?? MemoryMap.open(windows, [region], fds, windowBytesMax), false);
   }
 
   /** Takes a region away; rings in it stop. @throws VhostUserError BAD_MEMORY when there is no such region. */
   removeMemory(region: MemoryRegion): void {
     const old = this.map;
     if (old === null) throw new VhostUserError("BAD_MEMORY", "no such memory region");
-    this.#useMemory(old.withoutRegion(region));
+    this.#useMemory(old.withoutRegion(region), false);
     old.release(region);
   }
 
-  #useMemory(map: MemoryMap): void {
+  #useMemory(map: MemoryMap, heals: boolean): void {
     this.map = map;
-    this.#surroundRings();
+    this.#surroundRings(heals);
     const size = `${map.regionCount} regions, ${Math.ceil(map.sizeBytes / 2 ** 20)} MiB`;
-    this.context.log("info", `guest memory: ${size}, ${map.sealed ? "sealed" : "not sealed"} against shrinking`);
+    const sealed = map.sealed ? "sealed" : "not sealed";
+    this.#lines.write("guest memory", "info", `guest memory: ${size}, ${sealed} against shrinking`);
   }
 
   /** Replaces the log of writes to guest memory; the file is only borrowed. @throws VhostUserError, SystemError */
@@ -168,7 +173,7 @@ export class Session {
     }
     const old = this.#dirtyLog;
     this.#dirtyLog = log;
-    this.#surroundRings();
+    this.#surroundRings(false);
     old?.close();
   }
 
@@ -184,7 +189,8 @@ export class Session {
     dirtyLog.changed = false;
     if (this.#logFd !== null) this.context.signal.notify(this.#logFd.fd);
     if (dirtyLog.missed === 0) return;
-    this.context.log("error", `${dirtyLog.missed} changed pages of guest memory lie behind the dirty log`);
+    const missed = `${dirtyLog.missed} changed pages of guest memory lie behind the dirty log`;
+    this.#lines.write("the dirty log", "error", missed);
     dirtyLog.missed = 0;
   }
 
@@ -192,7 +198,7 @@ export class Session {
   setInflight(area: InflightArea, fd: number): void {
     const old = this.#inflight;
     this.#inflight = new InflightBuffer(fd, area);
-    this.#surroundRings();
+    this.#surroundRings(false);
     old?.close();
   }
 
@@ -242,5 +248,6 @@ export class Session {
     this.#dirtyLog?.close();
     this.#inflight?.close();
     this.context.announcement.cancel();
+    this.#lines.close();
   }
 }

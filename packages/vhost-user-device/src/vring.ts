@@ -34,8 +34,10 @@ export class Vring implements EventHandler {
   queue: DeviceQueue | null = null;
   /** Notifications go by message where there is no descriptor for them (INBAND_NOTIFICATIONS). */
   channel: BackEndChannel | null = null;
-  /** The driver has to be called, and its channel was full. */
+  /** The driver has to be called, and its channel was full; also when the ring has stopped since. */
   callDue = false;
+  /** The front-end has to hear that the queue broke, and its channel was full. */
+  errorDue = false;
   /** The driver gives no kicks: the ring is looked at in each round. */
   polled = false;
   /** A kick came, or the ring has to be looked at for another reason. */
@@ -108,6 +110,9 @@ export class Vring implements EventHandler {
     this.#kick = fd;
     this.#kickIsCounter = isEventFd(fd.fd);
     this.#registration = registration;
+    // A kick to the descriptor before this one may not have been read, and whoever was polled was asked for none. What
+    // waits in a disabled ring is left alone, as at a start, unless it was polled and so thrown away already.
+    this.kicked ||= this.queue !== null && (this.enabled || this.polled);
     this.polled = false;
   }
 
@@ -123,6 +128,7 @@ export class Vring implements EventHandler {
 
   /** Notifies the driver. Returns whether something was sent; a call fd that fails is given up. */
   call(): boolean {
+    this.callDue = false;
     if (this.#call === null) return this.#callInBand();
     // User-Mode Linux gives a pipe: its signals are 8 bytes each, and EAGAIN means that enough are there.
     if (this.#context.signal.notify(this.#call.fd) === 0) return true;
@@ -139,8 +145,9 @@ export class Vring implements EventHandler {
 
   /** Tells the error fd, or the channel, that the queue broke. */
   callError(): void {
+    this.errorDue = false;
     if (this.#error !== null) this.#context.signal.notify(this.#error.fd);
-    else this.channel?.error(this.index);
+    else if (this.channel !== null) this.errorDue = !this.channel.error(this.index);
   }
 
   onEvent(): void {
@@ -160,7 +167,7 @@ export class Vring implements EventHandler {
     this.startedBefore = true;
     this.queue = queue;
     this.kicked = this.enabled;
-    this.brokenReported = false;
+    this.#forgetFault();
   }
 
   /**
@@ -169,7 +176,12 @@ export class Vring implements EventHandler {
    */
   replaceQueue(queue: DeviceQueue): void {
     this.queue = queue;
+    if (queue.brokenReason === 0) this.#forgetFault();
+  }
+
+  #forgetFault(): void {
     this.brokenReported = false;
+    this.errorDue = false;
   }
 
   /** Enables or disables the ring; once enabled it is looked at. */
@@ -194,8 +206,7 @@ export class Vring implements EventHandler {
       this.queue = null;
     }
     this.kicked = false;
-    this.callDue = false;
-    this.brokenReported = false;
+    this.#forgetFault();
     return this.base;
   }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { encodeConfig } from "./config-payload.ts";
 import { VhostUserError } from "./error.ts";
 import { featureMask, ProtocolFeature, VirtioFeature } from "./features.ts";
 import { FrontEndSession } from "./front-end-session.ts";
@@ -7,8 +8,8 @@ import type { Message } from "./message-reader.ts";
 import {
   decodeU64,
   decodeVringAddress,
-  encodeConfig,
   encodeInflightArea,
+  encodeLogArea,
   encodeU64,
   encodeVringState,
 } from "./payload.ts";
@@ -137,6 +138,47 @@ test("a refusal is thrown with the name of the request, and costs nothing but th
   backEnd.receive = () => readWhole(encodeReply(FrontEndRequest.GET_STATUS, encodeU64(0))) as Message;
   expect(() => session.setMtu(1500)).toThrow("reply to GET_STATUS, NET_SET_MTU was sent");
 });
+
+test("an empty reply where one is due is a refusal, of this request and no other", () => {
+  const { session, backEnd } = negotiated(featureMask(REPLY_ACK));
+  const none = new Uint8Array(0);
+  const asks: [keyof typeof FrontEndRequest, () => void][] = [
+    ["GET_CONFIG", () => session.readConfig(0, 2)],
+    ["GET_INFLIGHT_FD", () => session.getInflight(2, 64)],
+    ["GET_VRING_BASE", () => session.stopRing(1)],
+    ["GET_QUEUE_NUM", () => session.queueCount()],
+    ["SET_VRING_ENABLE", () => session.enableRing(0, true)],
+  ];
+  for (const [name, ask] of asks) {
+    backEnd.answers[name] = none;
+    expect(ask).toThrow(`${name} was refused with an empty reply`);
+    expect(codeOf(ask)).toBe("REFUSED_BY_PEER");
+  }
+  backEnd.receive = () => readWhole(encodeReply(FrontEndRequest.GET_CONFIG, none));
+  expect(codeOf(() => session.stopRing(1))).toBe("UNEXPECTED_REPLY");
+});
+
+test("a dirty log that was refused is not taken for one that is there; an empty reply, or the area, is a success", () => {
+  const { session, backEnd } = negotiated(featureMask(LOG_SHMFD));
+  const area = { sizeBytes: 1n, mmapOffset: 0n };
+  backEnd.answers.SET_LOG_BASE = encodeU64(1);
+  expect(() => session.setLog(area, 5)).toThrow("SET_LOG_BASE was refused with 1");
+  expect(codeOf(() => session.setLog(area, 5))).toBe("REFUSED_BY_PEER");
+  for (const accepted of [new Uint8Array(0), encodeU64(0), encodeLogArea(area)]) {
+    backEnd.answers.SET_LOG_BASE = accepted;
+    session.setLog(area, 5);
+  }
+});
+
+/** The code of the error that this throws. */
+function codeOf(act: () => void): string {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof VhostUserError) return error.code;
+  }
+  return "none";
+}
 
 test("each other operation is the one request that it is named after", () => {
   const { session, backEnd } = negotiated(featureMask(REPLY_ACK));

@@ -3,6 +3,8 @@
  * The back-end writes the replies: it can refuse, or give numbers that make no sense, and both are thrown as
  * VhostUserError.
  */
+
+import { decodeConfig } from "./config-payload.ts";
 import { VhostUserError } from "./error.ts";
 import { hasFeature, ProtocolFeature, VirtioFeature } from "./features.ts";
 import {
@@ -23,7 +25,6 @@ import {
 import { decodeHeader, HEADER_BYTES } from "./header.ts";
 import type { Message, Refusal } from "./message-reader.ts";
 import {
-  decodeConfig,
   decodeInflightArea,
   decodeU64,
   decodeVringState,
@@ -68,6 +69,9 @@ export interface RingSetup {
   readonly errorFd: number;
 }
 
+/** A reply of this length is a status. */
+const STATUS_BYTES = 8;
+
 /** The driver may write these bytes of the configuration space, or migration restores them. */
 const CONFIG_FLAG = { driver: 0, migration: 1 } as const;
 
@@ -107,11 +111,7 @@ export class FrontEndSession {
       this.#port.send(request, fds);
       return;
     }
-    const answer = decodeU64(this.ask(request, fds));
-    if (answer === 0n) return;
-    const { request: number } = decodeHeader(request.subarray(0, HEADER_BYTES));
-    const name = FRONT_END_REQUESTS.get(number)?.name ?? `request ${number}`;
-    throw new VhostUserError("REFUSED_BY_PEER", `${name} was refused with ${answer}`);
+    checkStatus(request, this.ask(request, fds));
   }
 
   /** Becomes the owner and agrees on features, as far as `wanted` and what is offered have them in common. */
@@ -249,8 +249,14 @@ export class FrontEndSession {
 
   /** Has writes to guest memory logged in a file (LOG_SHMFD); VHOST_LOG_ALL and ring flags begin it. */
   setLog(area: LogArea, fd: number): void {
-    if (this.has(ProtocolFeature.LOG_SHMFD)) this.ask(logBaseRequest(area), [fd]);
-    else this.command((need) => logBaseRequest(area, need), [fd]);
+    if (!this.has(ProtocolFeature.LOG_SHMFD)) {
+      this.command((need) => logBaseRequest(area, need), [fd]);
+      return;
+    }
+    const request = logBaseRequest(area);
+    const reply = this.ask(request, [fd]);
+    // The specification names no payload: others answer with nothing, or with the area.
+    if (reply.length === STATUS_BYTES) checkStatus(request, reply);
   }
 
   /** Gives a descriptor that is told of each change of the log. */
@@ -262,6 +268,15 @@ export class FrontEndSession {
   settle(): void {
     this.ask(plainRequest("GET_FEATURES"));
   }
+}
+
+/** @throws VhostUserError REFUSED_BY_PEER when the status that answers the request is not 0. */
+function checkStatus(request: Uint8Array, reply: Uint8Array): void {
+  const status = decodeU64(reply);
+  if (status === 0n) return;
+  const { request: number } = decodeHeader(request.subarray(0, HEADER_BYTES));
+  const name = FRONT_END_REQUESTS.get(number)?.name ?? `request ${number}`;
+  throw new VhostUserError("REFUSED_BY_PEER", `${name} was refused with ${status}`);
 }
 
 /** In-band notifications need two other features; to ask for them without these ends the connection. */

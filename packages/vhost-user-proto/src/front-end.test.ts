@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { decodeConfig, encodeConfig } from "./config-payload.ts";
 import {
   configRequest,
   inflightRequest,
@@ -15,7 +16,7 @@ import {
 } from "./front-end.ts";
 import { encodeReply, HEADER_BYTES } from "./header.ts";
 import { MessageReader } from "./message-reader.ts";
-import { decodeConfig, decodeU64, encodeConfig, encodeU64 } from "./payload.ts";
+import { decodeU64, encodeU64 } from "./payload.ts";
 import { FRONT_END_REQUESTS, FrontEndRequest } from "./requests.ts";
 
 const REGION = { guestAddress: 0x1000n, sizeBytes: 4096n, userAddress: 0x7f00_0000_0000n, mmapOffset: 0x2000n };

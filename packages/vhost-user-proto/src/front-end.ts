@@ -2,12 +2,12 @@
  * The front-end's side: each request as bytes ready to be sent, which belong to the caller, and its replies read back.
  * The back-end writes the replies; VhostUserError is all that is thrown for them.
  */
+
+import { type ConfigSpace, encodeConfig } from "./config-payload.ts";
 import { VhostUserError } from "./error.ts";
 import { encodeRequest } from "./header.ts";
 import type { Message, Refusal } from "./message-reader.ts";
 import {
-  type ConfigSpace,
-  encodeConfig,
   encodeInflightArea,
   encodeLogArea,
   encodeMacAddress,
@@ -127,13 +127,16 @@ export function inflightRequest(
 /**
  * The payload of the reply to `request` out of what a reader of replies returned.
  *
- * @throws VhostUserError the refusal's own error, or UNEXPECTED_REPLY when it answers something else.
+ * @throws VhostUserError REFUSED_BY_PEER when it is empty and should not be, the error of one that makes no sense, or
+ *   UNEXPECTED_REPLY when it answers something else.
  */
 export function replyPayload(request: FrontEndRequest, read: Message | Refusal): Uint8Array {
-  if (read.kind === "refusal") throw read.error;
-  if (read.row.request !== request) {
+  // A reply that can be read is a refusal only of what was asked.
+  if (read.kind === "refusal" && read.error.code !== "REFUSED_BY_PEER") throw read.error;
+  if (read.row?.request !== request) {
     const asked = FRONT_END_REQUESTS.get(request)?.name ?? request;
-    throw new VhostUserError("UNEXPECTED_REPLY", `reply to ${read.row.name}, ${asked} was sent`);
+    throw new VhostUserError("UNEXPECTED_REPLY", `reply to ${read.row?.name}, ${asked} was sent`);
   }
+  if (read.kind === "refusal") throw read.error;
   return read.payload;
 }

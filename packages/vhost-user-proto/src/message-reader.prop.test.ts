@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { decodeConfig, encodeConfig } from "./config-payload.ts";
 import { VhostUserError } from "./error.ts";
 import { encodeMessage } from "./header.ts";
 import { MessageReader } from "./message-reader.ts";
 import {
-  decodeConfig,
   decodeInflightArea,
   decodeLogArea,
   decodeMacAddress,
@@ -14,7 +14,6 @@ import {
   decodeVringAddress,
   decodeVringFd,
   decodeVringState,
-  encodeConfig,
   encodeInflightArea,
   encodeLogArea,
   encodeMacAddress,

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { encodeConfig } from "./config-payload.ts";
 import { VhostUserError } from "./error.ts";
 import { plainRequest, u64Request, vringFdRequest, vringStateRequest } from "./front-end.ts";
 import { encodeMessage, encodeReply, encodeRequest, HEADER_BYTES } from "./header.ts";
 import { type Message, MessageReader, type Refusal } from "./message-reader.ts";
-import { encodeConfig, encodeMemoryTable, encodeU64, encodeVringState } from "./payload.ts";
+import { encodeMemoryTable, encodeU64, encodeVringState } from "./payload.ts";
 import {
   BACK_END_REQUESTS,
   BackEndRequest,
@@ -165,7 +166,8 @@ describe("the stream", () => {
     expect(one(encodeReply(1, encodeU64(7)))).toMatchObject({ kind: "message", payload: encodeU64(7) });
     expect(one(encodeMessage(1, 13, encodeU64(7)))).toMatchObject({ error: { code: "BAD_FLAGS" } });
     expect(one(encodeMessage(1, 1, encodeU64(7)))).toMatchObject({ error: { code: "BAD_FLAGS" } });
-    expect(one(encodeReply(24, new Uint8Array(0)))).toMatchObject({ error: { code: "BAD_SIZE" } });
+    expect(one(encodeReply(24, new Uint8Array(0)))).toMatchObject({ error: { code: "REFUSED_BY_PEER" } });
+    expect(one(encodeReply(24, new Uint8Array(1)))).toMatchObject({ error: { code: "BAD_SIZE" } });
     expect(one(encodeReply(5, encodeU64(0)))).toMatchObject({ kind: "message" });
   });
 });

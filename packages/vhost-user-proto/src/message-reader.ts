@@ -115,6 +115,10 @@ export class MessageReader {
     }
     const kind = this.#role === "requests" ? row.payload : row.replyPayload;
     const [min, max] = PAYLOAD_SIZES[kind];
+    // "An empty payload indicates an error" (GET_CONFIG), and what else could it mean where one is due?
+    if (this.#role === "replies" && sizeBytes === 0 && min > 0) {
+      return new VhostUserError("REFUSED_BY_PEER", `${row.name} was refused with an empty reply`);
+    }
     if (sizeBytes < min || sizeBytes > max) {
       return new VhostUserError("BAD_SIZE", `${what}: payload of ${sizeBytes} bytes`);
     }

@@ -33,11 +33,13 @@ const REFUSED = 0x101;
 /**
  * The payload of the reply to a message that was refused; the caller owns it.
  *
- * A reply of its own is a non-zero status where that is its kind, else empty: who waits for a payload of a certain
+ * A reply of its own is a non-zero status where that is its kind, or where it only takes the place of one (SET_LOG_BASE,
+ * whose empty reply would be a success); else it is empty: who waits for a payload of a certain
  * length learns that there is an error (GET_CONFIG says so; for the others it is the best there is), and does not wait
  * on.
  */
 export function refusedPayload(row: RequestRow | null, form: "own" | "status"): Uint8Array {
-  if (form === "own" && row !== null && row.replyPayload !== "status") return new Uint8Array(0);
+  const isStatus = row === null || row.replyPayload === "status" || row.reply === "ownIfNegotiated";
+  if (form === "own" && !isStatus) return new Uint8Array(0);
   return encodeU64(form === "own" ? REFUSED : 1);
 }

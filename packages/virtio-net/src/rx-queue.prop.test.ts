@@ -9,7 +9,7 @@ import { RxQueue } from "./rx-queue.ts";
 import { flatMemory } from "./testing/flat-memory.ts";
 import { NetDriver } from "./testing/net-driver.ts";
 
-// The model: a list of the capacities of the buffers that the driver posted and nobody took, and a list of the frames
+// The model: a list of the buffers that the driver posted and nobody took, of all sizes mixed, and a list of the frames
 // reserved, each with the buffers that it took.
 
 type Command =
@@ -25,11 +25,27 @@ const command = oneof(
   record({ kind: constantFrom("giveBack" as const), at: nat({ max: 10 }) }),
   record({ kind: constantFrom("receive" as const) }),
 );
-const layout = array(integer({ min: 1, max: 900 }), { minLength: 1, maxLength: 5 });
+const bufferBytes = oneof(integer({ min: 0, max: 3 }), integer({ min: 0, max: 100 }), integer({ min: 1, max: 900 }));
+const layout = array(bufferBytes, { minLength: 1, maxLength: 5 }).filter((sizes) => sum(sizes) > 0);
+const layouts = array(layout, { minLength: 1, maxLength: 4 });
+
+function sum(sizes: readonly number[]): number {
+  return sizes.reduce((total, size) => total + size, 0);
+}
+
+/** A buffer, one chain: what it holds, and in how many descriptors. */
+interface Buffer {
+  readonly bytes: number;
+  readonly descriptors: number;
+}
+
+function descriptorsOf(buffers: readonly Buffer[]): number {
+  return buffers.reduce((total, { descriptors }) => total + descriptors, 0);
+}
 
 interface Reserved {
   readonly length: number;
-  readonly buffers: number;
+  readonly buffers: readonly Buffer[];
   readonly seed: number;
 }
 
@@ -41,17 +57,21 @@ class Run {
   readonly kind: QueueKind;
   readonly startIndex: number;
   readonly rx: RxQueue;
-  readonly layout: readonly number[];
-  readonly bufferBytes: number;
+  /** What the driver posts, one after the other and again from the first. */
+  readonly layouts: readonly (readonly number[])[];
   readonly mergeable: boolean;
-  available: number;
+  readonly available: Buffer[] = [];
+  posted = 0;
+  freeDescriptors = this.size;
+  /** Buffers that went back to the driver, and their descriptors. */
   taken = 0;
+  takenDescriptors = 0;
   seed = 0;
   first = 0;
   reserved: Reserved[] = [];
-  committed: { readonly length: number; readonly seed: number; readonly buffers: number }[] = [];
+  committed: Reserved[] = [];
 
-  constructor(kind: QueueKind, sizes: readonly number[], mergeable: boolean, start: number) {
+  constructor(kind: QueueKind, sizes: readonly (readonly number[])[], mergeable: boolean, start: number) {
     const packed = kind.format.name === "packed";
     const place = (start & 0x8000) | (start % this.size);
     const startIndex = packed ? place * 0x1_0001 : start;
@@ -59,39 +79,52 @@ class Run {
     this.startIndex = startIndex & 0xffff;
     const memory = new Uint8Array(1 << 20);
     const window = this.windows.add(memory);
-    this.layout = sizes;
+    this.layouts = sizes;
     this.mergeable = mergeable;
-    this.bufferBytes = sizes.reduce((sum, size) => sum + size, 0);
     this.driver = new NetDriver({ ...kind, memory, size: this.size, mergeable, startIndex });
     const guest = flatMemory(this.windows, window, 4096);
     this.queue = this.driver.deviceQueue(guest);
-    this.available = Math.floor(this.size / sizes.length);
-    for (let i = 0; i < this.available; i++) this.driver.post(sizes);
+    this.post();
     this.rx = new RxQueue(this.windows, { queueSizeMax: this.size, extraEntries: 600, frameCapacity: 40 });
     this.rx.bind(this.queue, 12, mergeable, 0);
   }
 
-  /** The base of a queue that has gone on by this many chains. */
-  baseAfter(chains: number): number {
+  /** Gives the device as many buffers as the ring takes. */
+  post(): void {
+    for (;;) {
+      const sizes = this.layouts[this.posted % this.layouts.length];
+      if (sizes.length > this.freeDescriptors) return;
+      this.driver.post(sizes);
+      this.available.push({ bytes: sum(sizes), descriptors: sizes.length });
+      this.freeDescriptors -= sizes.length;
+      this.posted++;
+    }
+  }
+
+  /** The base of a queue that has gone on by this many chains, of so many descriptors. */
+  baseAfter(chains: number, descriptors: number): number {
     if (this.kind.format.name === "split") return (this.startIndex + chains) & 0xffff;
-    const index = (this.startIndex & 0x7fff) + chains * this.layout.length;
+    const index = (this.startIndex & 0x7fff) + descriptors;
     const wrap = (this.startIndex >>> 15) ^ (Math.floor(index / this.size) & 1);
     return (wrap << 15) | (index % this.size);
   }
 
-  buffersFor(bytes: number): number {
-    return Math.ceil((Math.max(bytes, 60) + 12) / this.bufferBytes);
+  /** How many of these buffers a frame takes; more than there are, when they are too small. */
+  countFor(bytes: number, buffers: readonly Buffer[]): number {
+    let left = Math.max(bytes, 60) + 12;
+    let count = 0;
+    for (; left > 0 && count < buffers.length; count++) left -= buffers[count].bytes;
+    return left > 0 ? count + 1 : count;
   }
 
   reserve(bytes: number): void {
-    const buffers = this.buffersFor(bytes);
-    const fits = buffers <= this.available && (this.mergeable || buffers === 1) && this.rx.frames.count < 40;
+    const count = this.countFor(bytes, this.available);
+    const fits = count <= this.available.length && (this.mergeable || count === 1) && this.rx.frames.count < 40;
     const index = this.rx.reserve(bytes);
     expect(index >= 0).toBe(fits);
     if (!fits) return;
     expect(index).toBe(this.first + this.reserved.length);
-    this.reserved.push({ length: bytes, buffers, seed: ++this.seed & 0xff });
-    this.available -= buffers;
+    this.reserved.push({ length: bytes, buffers: this.available.splice(0, count), seed: ++this.seed & 0xff });
     const { frames } = this.rx;
     memset(frames.select(index, new Iov(frames.pool)), 12, this.seed & 0xff, bytes);
   }
@@ -106,10 +139,10 @@ class Run {
       bytes -= shorter;
       memset(iov, 12 + bytes, 0xa5, shorter);
     }
-    const buffers = this.buffersFor(bytes);
+    const count = this.countFor(bytes, oldest.buffers);
     this.rx.commit(this.first, bytes);
-    this.available += oldest.buffers - buffers;
-    this.committed.push({ length: bytes, seed: oldest.seed, buffers });
+    this.available.unshift(...oldest.buffers.slice(count));
+    this.committed.push({ length: bytes, seed: oldest.seed, buffers: oldest.buffers.slice(0, count) });
     this.first = this.reserved.length === 0 ? 0 : this.first + 1;
   }
 
@@ -121,7 +154,7 @@ class Run {
       memset(frames.select(this.first + i, new Iov(frames.pool)), 12, 0xa5, this.reserved[i].length);
     }
     this.rx.giveBack(this.first + at);
-    for (const { buffers } of this.reserved.splice(at)) this.available += buffers;
+    this.available.unshift(...this.reserved.splice(at).flatMap(({ buffers }) => buffers));
     if (at === 0) this.first = 0;
   }
 
@@ -132,13 +165,22 @@ class Run {
       const padded = new Uint8Array(Math.max(bytes, 60));
       padded.fill(seed, 0, bytes);
       expect(frame?.bytes).toEqual(padded);
-      expect(frame?.usedBytes.length).toBe(buffers);
-      expect(frame?.usedBytes.reduce((sum, used) => sum + used, 0)).toBe(padded.length + 12);
+      expect(frame?.capacityBytes).toEqual(buffers.map((buffer) => buffer.bytes));
+      // All are full but the last one.
+      let left = padded.length + 12;
+      expect(frame?.usedBytes).toEqual(
+        buffers.map((buffer) => {
+          const used = Math.min(left, buffer.bytes);
+          left -= used;
+          return used;
+        }),
+      );
       expect(frame?.untouchedBehind).toBe(true);
-      for (let i = 0; i < buffers; i++) this.driver.post(this.layout);
-      this.available += buffers;
-      this.taken += buffers;
+      this.taken += buffers.length;
+      this.takenDescriptors += descriptorsOf(buffers);
+      this.freeDescriptors += descriptorsOf(buffers);
     }
+    this.post();
     expect(this.driver.receive()).toBeNull();
     this.committed = [];
   }
@@ -148,9 +190,11 @@ class Run {
     else if (step.kind === "commit") this.commit(step.shorter);
     else if (step.kind === "giveBack") this.giveBack(step.at);
     else this.receive();
-    const held = [...this.reserved, ...this.committed].reduce((sum, { buffers }) => sum + buffers, 0);
-    expect(this.queue.nextAvailable & 0xffff).toBe(this.baseAfter(this.taken + held));
-    expect(this.queue.heldDescriptors).toBe(held * this.layout.length);
+    const held = [...this.reserved, ...this.committed].flatMap(({ buffers }) => buffers);
+    const descriptors = descriptorsOf(held);
+    const base = this.baseAfter(this.taken + held.length, this.takenDescriptors + descriptors);
+    expect(this.queue.nextAvailable & 0xffff).toBe(base);
+    expect(this.queue.heldDescriptors).toBe(descriptors);
     expect(this.rx.frames.count).toBe(this.first + this.reserved.length);
     if (this.reserved.length === 0) expect(this.rx.frames.pool.count).toBe(0);
   }
@@ -160,12 +204,12 @@ for (const kind of QUEUE_KINDS) {
   test(`${describeKind(kind)}: reserve, commit, give back and publish behave as the list of buffers`, () => {
     const start = constantFrom(0, 40000, 65500);
     assert(
-      property(layout, boolean(), start, array(command, { maxLength: 60 }), (sizes, mergeable, at, steps) => {
+      property(layouts, boolean(), start, array(command, { maxLength: 60 }), (sizes, mergeable, at, steps) => {
         const run = new Run(kind, sizes, mergeable, at);
         for (const step of steps) run.run(step);
         run.giveBack(0);
         run.receive();
-        const base = run.baseAfter(run.taken);
+        const base = run.baseAfter(run.taken, run.takenDescriptors);
         expect(run.queue.nextAvailable).toBe(kind.format.name === "split" ? base : base * 0x1_0001);
         expect(run.queue.heldDescriptors).toBe(0);
       }),

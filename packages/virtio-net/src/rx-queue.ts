@@ -6,10 +6,11 @@ import { FrameBatch } from "@passt-ts/net-backend/frame-batch";
 import { Refused, type RxSink } from "@passt-ts/net-backend/rx-sink";
 import { type DeviceQueue, PopResult } from "@passt-ts/virtio-ring/device-queue";
 import { Elements } from "@passt-ts/virtio-ring/elements";
-import { VIRTIO_NET_HEADER_BYTES, writeVirtioNetHeader } from "@passt-ts/wire/virtio-net-header";
+import { VIRTIO_NET_HEADER_BYTES } from "@passt-ts/wire/virtio-net-header";
 import { FRAME_BYTES_MAX, FRAME_BYTES_PADDED } from "./frame-limits.ts";
 import { NET_COUNTERS, NetCounter } from "./net-counter.ts";
 import { NetFault } from "./net-fault.ts";
+import { RxHeader } from "./rx-header.ts";
 
 // Trust: the driver of the guest chooses number, size and order of the buffers; the queue has checked that they lie in
 // guest memory. What it may cost us: frames that find no room, or a queue that is broken until it is replaced. Nothing
@@ -51,8 +52,7 @@ export class RxQueue implements RxSink {
   readonly #reservedBytes: Int32Array;
   readonly #firstElement: Int32Array;
   readonly #elementCount: Int32Array;
-  readonly #scratch = new Uint8Array(VIRTIO_NET_HEADER_BYTES);
-  readonly #scratchView = new DataView(this.#scratch.buffer);
+  readonly #header = new RxHeader();
   #queue: DeviceQueue | null = null;
   #headerLength = VIRTIO_NET_HEADER_BYTES;
   #mergeable = false;
@@ -128,8 +128,8 @@ export class RxQueue implements RxSink {
     while (bytes < needed) {
       const element = queue.pop(elements, pool);
       if (element < 0) return this.#undoReserve(element, mark, needed);
-      if (elements.outCount[element] > 0 || elements.inBytes[element] === 0) {
-        this.#fault = elements.outCount[element] > 0 ? NetFault.receiveBufferReadable : NetFault.receiveBufferEmpty;
+      if (elements.outBytes[element] > 0 || elements.inBytes[element] === 0) {
+        this.#fault = elements.outBytes[element] > 0 ? NetFault.receiveBufferReadable : NetFault.receiveBufferEmpty;
         return this.#undoReserve(PopResult.broken, mark, needed);
       }
       bytes += elements.inBytes[element];
@@ -163,7 +163,7 @@ export class RxQueue implements RxSink {
       const iov = frames.select(index, this.#iov);
       memset(iov, this.#headerLength + lengthBytes, 0, paddedBytes - lengthBytes);
     }
-    this.#writeHeader(index);
+    this.#header.write(frames, index, this.#headerLength, this.#elementCount[index]);
     this.#push(index, paddedBytes + this.#headerLength);
     this.counters[NetCounter.rxFrames]++;
     this.counters[NetCounter.rxBytes] += paddedBytes;
@@ -248,41 +248,6 @@ export class RxQueue implements RxSink {
     this.#queue?.unpop(elements, surplus);
     this.#elementCount[index] = count;
     this.frames.entryCount[index] = this.frames.pool.count - this.frames.firstEntry[index];
-  }
-
-  /** Writes the virtio-net header, which may lie across any number of entries. */
-  #writeHeader(index: number): void {
-    const { windows, window, offset, length } = this.frames.pool;
-    const headerLength = this.#headerLength;
-    let entry = this.frames.firstEntry[index];
-    if (length[entry] >= headerLength) {
-      this.#emitHeader(index, windows.views[window[entry]], offset[entry]);
-      return;
-    }
-    const scratch = this.#scratch;
-    this.#emitHeader(index, this.#scratchView, 0);
-    for (let done = 0; done < headerLength; entry++) {
-      const bytes = windows.bytes[window[entry]];
-      const to = offset[entry];
-      for (let i = 0; i < length[entry] && done < headerLength; i++) bytes[to + i] = scratch[done++];
-    }
-  }
-
-  #emitHeader(index: number, view: DataView, at: number): void {
-    const { frames } = this;
-    writeVirtioNetHeader(
-      view,
-      at,
-      this.#headerLength,
-      frames.flags[index],
-      frames.gsoType[index],
-      frames.headerLength[index],
-      frames.gsoSize[index],
-      frames.checksumStart[index],
-      frames.checksumOffset[index],
-      // Without mergeable buffers it is 1 (virtio 1.3, 5.1.6.4.1), as one element holds all.
-      this.#elementCount[index],
-    );
   }
 
   /** Hands the buffers of frame `index` to the ring: all are full but the last one (virtio 1.3, 5.1.6.4). */

@@ -120,7 +120,7 @@ export class TxQueue {
   #addFrame(frames: FrameBatch, element: number): number {
     const elements = this.#elements;
     const headerLength = this.#headerLength;
-    if (elements.inCount[element] > 0) return NetCounter.txWritable;
+    if (elements.inBytes[element] > 0) return NetCounter.txWritable;
     const lengthBytes = elements.outBytes[element] - headerLength;
     if (lengthBytes < FRAME_BYTES_MIN) return NetCounter.txTooShort;
     if (lengthBytes > FRAME_BYTES_MAX) return NetCounter.txTooLong;

@@ -19,7 +19,10 @@ const CHAIN_BYTES_MAX = 0x1_0000_0000;
  * are the caller's to drop.
  */
 export class ChainBuffers {
-  /** Entries of device-readable and of device-writable buffers, and the bytes in them. */
+  /**
+   * Entries of device-readable and of device-writable buffers, and the bytes in them. An empty buffer has no direction:
+   * its entry counts as readable as long as nothing writable came.
+   */
   outCount = 0;
   inCount = 0;
   outBytes = 0;
@@ -42,7 +45,7 @@ export class ChainBuffers {
 
   /** Appends the buffer of one descriptor; of its flags only `write` is looked at. */
   add(addressHigh: number, addressLow: number, lengthBytes: number, flags: number, pool: IovPool): number {
-    if (lengthBytes === 0) return RingFault.none;
+    if (lengthBytes === 0) return this.#addEmpty(pool);
     const before = pool.count;
     if ((flags & DescriptorFlag.write) !== 0) this.inBytes += lengthBytes;
     else if (this.inBytes > 0) return RingFault.readableAfterWritable;
@@ -53,6 +56,14 @@ export class ChainBuffers {
     if (result === Translation.poolFull) return PopResult.poolFull;
     if ((flags & DescriptorFlag.write) !== 0) this.inCount += pool.count - before;
     else this.outCount += pool.count - before;
+    return RingFault.none;
+  }
+
+  /** Empty buffers take an entry as all do: otherwise a round would read as many of them as a guest likes. */
+  #addEmpty(pool: IovPool): number {
+    if (!pool.append(0, 0, 0)) return PopResult.poolFull;
+    if (this.inBytes > 0) this.inCount++;
+    else this.outCount++;
     return RingFault.none;
   }
 

@@ -5,7 +5,8 @@ import type { IovPool } from "@passt-ts/iov/iov";
  *
  * Element `i` maps to the entries `firstEntry[i]` to `firstEntry[i] + outCount[i] + inCount[i] - 1` of
  * {@link Elements.pool}: the device-readable ones ("out" of the driver) come first, then the device-writable ones.
- * The byte columns say what the entries hold together; they are exact up to 2^32.
+ * The byte columns say what the entries hold together; they are exact up to 2^32. The entry of an empty buffer, which
+ * has no direction, counts as readable when it lies before the first writable byte: only the bytes tell what a chain is.
  */
 export class Elements {
   readonly capacity: number;

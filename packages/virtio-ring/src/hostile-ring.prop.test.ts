@@ -117,7 +117,8 @@ function exhaust(
       if (result < 0) break;
     }
     for (let i = 0; i < pool.count; i++) {
-      expect(pool.length[i]).toBeGreaterThan(0);
+      expect(pool.length[i]).toBeGreaterThanOrEqual(0);
+      expect(pool.offset[i]).toBeGreaterThanOrEqual(0);
       expect(pool.offset[i] + pool.length[i]).toBeLessThanOrEqual(guest.windows.bytes[pool.window[i]].length);
     }
     expect(elements.count).toBeLessThanOrEqual(SIZE);

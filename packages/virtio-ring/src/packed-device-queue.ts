@@ -39,16 +39,20 @@ export interface PackedDeviceQueueOptions {
   readonly startIndex: number;
 }
 
-/** What the driver was last told about kicks; `unknown` until the first word, as a predecessor may have left any. */
-const Kicks = { unknown: 0, suppressed: 1, allowed: 2 } as const;
+/** No word of an event suppression structure. */
+const UNKNOWN = -1;
 
 /**
  * The device's side of a packed virtqueue (virtio 1.3, 2.8) of any size: direct and indirect chains, both ways of
  * suppressing notifications, batches in order.
  *
  * Making one writes nothing to the ring: its owner says {@link PackedDeviceQueue.allowKicks} or
- * {@link PackedDeviceQueue.suppressKicks} first. A buffer of no bytes adds no entry. Used descriptors stay here until
+ * {@link PackedDeviceQueue.suppressKicks} first. A buffer of no bytes adds an empty entry. Used descriptors stay here until
  * they are published, so that the ring is a correct one whenever the device goes away.
+ *
+ * The offset in the device event suppression is always where the next used descriptor goes, with its wrap counter. To
+ * the driver it means something only beside the flag for one descriptor (2.8.14), which is set only when a kick is
+ * wanted just there. So the ring says by itself how far its device came, also to the one after a device that was killed.
  */
 export class PackedDeviceQueue implements DeviceQueue {
   readonly size: number;
@@ -82,7 +86,9 @@ export class PackedDeviceQueue implements DeviceQueue {
   #batchOpen = false;
   // Descriptors published since needsNotification was last asked.
   #unsignalled = 0;
-  #kicks: number = Kicks.unknown;
+  /** The word that the driver was told last; a predecessor may have left any. */
+  #event: number = UNKNOWN;
+  #suppressed = false;
 
   /** @throws RangeError when the ring has no descriptor at `startIndex`. */
   constructor(options: PackedDeviceQueueOptions) {
@@ -232,17 +238,24 @@ export class PackedDeviceQueue implements DeviceQueue {
     const count = this.#usedCount;
     if (count === 0) return;
     const descriptors = this.#descriptors;
-    // The driver looks at one place, the first, and at the others only after that: so the first one comes last.
-    for (let i = count - 1; i >= 0; i--) {
+    // The driver looks at one place, the first, and at the others only after that: so the first one comes last. Of each
+    // other one the flags come first: a length without them would be taken for the driver's by the next device.
+    for (let i = count - 1; i > 0; i--) {
       const word = this.#usedAt[i] * 4;
+      descriptors[word + 3] = this.#usedWord[i];
       descriptors[word + 2] = this.#usedBytes[i];
-      if (i > 0) descriptors[word + 3] = this.#usedWord[i];
-      else Atomics.store(descriptors, word + 3, this.#usedWord[i]);
     }
+    const first = this.#usedAt[0] * 4;
+    descriptors[first + 2] = this.#usedBytes[0];
+    Atomics.store(descriptors, first + 3, this.#usedWord[0]);
     this.#usedCount = 0;
     this.#batchOpen = false;
     this.#published = (this.#filledWrap << 15) | this.#filled;
     this.#unsignalled += this.#held.release();
+    // Behind the descriptors, so that a word which is behind names one that was used. It needs no order towards the
+    // driver. A wish for one descriptor becomes one for any: its offset would no longer be the one that is wanted.
+    this.#event = ((this.#suppressed ? EventFlags.disable : EventFlags.enable) << 16) | this.#published;
+    this.#deviceEvent[0] = this.#event;
   }
 
   needsNotification(): boolean {
@@ -256,18 +269,21 @@ export class PackedDeviceQueue implements DeviceQueue {
   }
 
   suppressKicks(): void {
-    if (this.#kicks !== Kicks.suppressed) Atomics.store(this.#deviceEvent, 0, EventFlags.disable << 16);
-    this.#kicks = Kicks.suppressed;
+    this.#suppressed = true;
+    this.#tell(EventFlags.disable);
   }
 
   allowKicks(): boolean {
-    if (this.#eventIndex) {
-      const position = (this.#nextWrap << 15) | this.#next;
-      Atomics.store(this.#deviceEvent, 0, (EventFlags.descriptor << 16) | position);
-    } else if (this.#kicks !== Kicks.allowed) {
-      Atomics.store(this.#deviceEvent, 0, EventFlags.enable << 16);
-    }
-    this.#kicks = Kicks.allowed;
+    this.#suppressed = false;
+    // With chains held the next one is not where the queue stands: then a kick for each has to do.
+    this.#tell(this.#eventIndex && this.#held.descriptors === 0 ? EventFlags.descriptor : EventFlags.enable);
     return this.pending() > 0;
+  }
+
+  #tell(flags: number): void {
+    const event = (flags << 16) | this.#published;
+    if (event === this.#event) return;
+    this.#event = event;
+    Atomics.store(this.#deviceEvent, 0, event);
   }
 }

@@ -94,7 +94,7 @@ test("a buffer across a window edge is two entries of one element", () => {
   expect(element(elements, 0)).toMatchObject({ outCount: 2, outBytes: 8 });
 });
 
-test("buffers of no bytes add nothing, not even a direction", () => {
+test("a buffer of no bytes is an empty entry, of no direction and at no address", () => {
   const { queue, ring, elements, pool } = setup();
   describe(ring, 0, 0xffff_ffff_0000, 0, WRITE | NEXT, 1);
   describe(ring, 1, 1000, 5);
@@ -103,10 +103,15 @@ test("buffers of no bytes add nothing, not even a direction", () => {
   makeAvailable(ring, 0, 3, 2);
   expect([0, 1, 2].map(() => queue.pop(elements, pool))).toEqual([0, 1, 2]);
   expect(entries(pool)).toEqual([
+    [0, 0, 0],
     [0, 1000, 5],
+    [0, 0, 0],
     [0, 2000, 6],
+    [0, 0, 0],
   ]);
-  expect(element(elements, 1)).toEqual({ head: 3, firstEntry: 1, outCount: 0, inCount: 0, outBytes: 0, inBytes: 0 });
+  expect(element(elements, 0)).toEqual({ head: 0, firstEntry: 0, outCount: 2, inCount: 0, outBytes: 5, inBytes: 0 });
+  expect(element(elements, 1)).toEqual({ head: 3, firstEntry: 2, outCount: 1, inCount: 0, outBytes: 0, inBytes: 0 });
+  expect(element(elements, 2)).toEqual({ head: 2, firstEntry: 3, outCount: 0, inCount: 2, outBytes: 0, inBytes: 6 });
 });
 
 for (const windowBytesMax of [2 ** 20, 7]) {

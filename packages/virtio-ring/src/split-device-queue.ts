@@ -37,7 +37,7 @@ const Kicks = { unknown: 0, suppressed: 1, allowed: 2 } as const;
  *
  * Making one writes nothing to the ring: its owner says {@link SplitDeviceQueue.allowKicks} or
  * {@link SplitDeviceQueue.suppressKicks} first. A buffer of no bytes, which the specification neither allows nor
- * forbids, adds no entry.
+ * forbids, adds an empty entry.
  */
 export class SplitDeviceQueue implements DeviceQueue {
   readonly size: number;
