@@ -15,7 +15,7 @@ const forwardedPort = latencyPort + 1;
 const forward = `${forwardedPort}:${latencyPort}`;
 
 /** How long ours looks for work before it sleeps in the rows of busy polling. */
-const busyPollUs = "50";
+const busyPollUs = "200";
 
 /** Each transaction of tcp-crr leaves a port in TIME-WAIT. */
 const manyPorts = 'echo "1024 65535" >/proc/sys/net/ipv4/ip_local_port_range';
