@@ -52,6 +52,7 @@ export function pictureOf(rows: readonly Row[], circumstances: Circumstances): s
   const { ours, theirs, processor, processors, kernel, congestionControl, date, pairs, seconds } = circumstances;
   const foot = `${processors} x ${processor}, Linux ${kernel} with ${congestionControl}, ${date}; medians of ${pairs} pairs of ${seconds} s, lines from lowest to highest`;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${chartBottom + footHeight}" font-family="sans-serif" font-size="12">
+  <title>${escaped(`How many times better than ${theirs}`)}</title>
   <rect width="100%" height="100%" fill="#fff"/>
   <text x="12" y="24" font-size="15">${escaped(`How many times better than ${theirs}`)}</text>
   <text x="12" y="44" fill="#555">${escaped(`${ours}; above 1 ours is faster, or needs less`)}</text>

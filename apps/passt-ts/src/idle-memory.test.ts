@@ -23,3 +23,7 @@ test("memory is given back once when the program becomes idle, and not while it 
 test("it is given back again when the program was busy in between", () => {
   expect(releasesAfter([3, 2000, 2000, 3, 3])).toEqual([1, 1, 1, 2, 2]);
 });
+
+test("work in small pieces counts as well: given back when the pieces were enough to have touched memory", () => {
+  expect(releasesAfter([3, 35, 3, 9, 9, 9, 1])).toEqual([1, 2, 2, 2, 3, 3, 3]);
+});

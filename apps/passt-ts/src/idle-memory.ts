@@ -2,13 +2,18 @@
 export const IDLE_LOOK_MS = 2000;
 /** Who uses less processor time than this between two looks is idle. */
 const IDLE_CPU_MS = 40;
+/** What it must have used since memory was given back last: less has hardly touched any. */
+const WORTH_CPU_MS = 20;
 
-/** Gives memory back once whenever the program has become idle: after its start, and when a guest has booted. */
+/**
+ * Gives memory back whenever the program is idle and has worked since it did so last: after its start, and when a guest
+ * has booted, which may take too little to count as busy.
+ */
 export class IdleMemory {
   readonly #usedMs: () => number;
   readonly #release: () => void;
   #lastMs: number;
-  #released = false;
+  #releasedMs = -Infinity;
 
   /** @param usedMs processor time of the program so far. @param release gives back what can be had again. */
   constructor(usedMs: () => number, release: () => void) {
@@ -22,7 +27,8 @@ export class IdleMemory {
     const usedMs = this.#usedMs();
     const isIdle = usedMs - this.#lastMs < IDLE_CPU_MS;
     this.#lastMs = usedMs;
-    if (isIdle && !this.#released) this.#release();
-    this.#released = isIdle;
+    if (!isIdle || usedMs - this.#releasedMs < WORTH_CPU_MS) return;
+    this.#release();
+    this.#releasedMs = usedMs;
   }
 }
