@@ -100,10 +100,11 @@ async function collectsDuring(work: () => void): Promise<boolean> {
   return canaries.some((canary) => canary.deref() === undefined);
 }
 
-/** Whether `work` makes the engine collect each time: now and then it does so for reasons of its own. */
-async function allocates(work: () => void): Promise<boolean> {
-  for (let attempt = 0; attempt < 5; attempt++) if (!(await collectsDuring(work))) return false;
-  return true;
+/** In how many of five runs of `work` the engine collects: now and then it does so, or does not, for reasons of its own. */
+async function collections(work: () => void): Promise<number> {
+  let count = 0;
+  for (let attempt = 0; attempt < 5; attempt++) if (await collectsDuring(work)) count++;
+  return count;
 }
 
 test("neither way allocates for each segment", async () => {
@@ -114,7 +115,7 @@ test("neither way allocates for each segment", async () => {
     rounds += ROUNDS;
   };
   work();
-  expect(await allocates(work)).toBe(false);
+  expect(await collections(work)).toBeLessThan(3);
   expect(rig.sockets.sentBytes).toBe(rounds * 4 * MSS);
   expect(rig.sockets.consumedBytes).toBe((rounds - 1) * 8 * MSS);
   expect(rig.sink.committedFrames).toBeGreaterThan(rounds * 9);
@@ -124,5 +125,5 @@ test("neither way allocates for each segment", async () => {
   const wasteful = (): void => {
     for (let i = 0; i < 12 * ROUNDS; i++) held[0] = { i };
   };
-  expect(await allocates(wasteful)).toBe(true);
+  expect(await collections(wasteful)).toBeGreaterThanOrEqual(3);
 });
