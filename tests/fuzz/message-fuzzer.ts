@@ -14,7 +14,7 @@ import { TestFrontEnd } from "@passt-ts/vhost-user-device/testing/front-end";
 import { featureMask, VirtioFeature } from "@passt-ts/vhost-user-proto/features";
 import { type CorpusMessage, readSessions } from "./corpus.ts";
 import { checkLog, Finding, type Fuzzer } from "./fuzzer.ts";
-import { type Held, held, heldFds } from "./held.ts";
+import { HeldWatch } from "./held.ts";
 import { edgeNumber, mutated } from "./mutate.ts";
 import { Random } from "./random.ts";
 
@@ -48,8 +48,7 @@ export class MessageFuzzer implements Fuzzer {
   readonly #sessions: readonly (readonly CorpusMessage[])[] = readSessions().map(({ value }) => value);
   readonly #fds: ReadonlyMap<string, number>;
   readonly #kinds: readonly string[];
-  #before: Held | null = null;
-  #windows = -1;
+  readonly #held = new HeldWatch();
 
   constructor() {
     const { ram, rx, tx } = this.#bad;
@@ -96,7 +95,7 @@ export class MessageFuzzer implements Fuzzer {
     checkLog(rig.logged);
     if (rig.device.state.connected) throw new Finding("the front-end has gone, and the device does not know");
     this.#serveGood(round);
-    this.#checkQuickly();
+    this.#held.checkQuickly(this.#rig.windows.count);
     return done;
   }
 
@@ -208,18 +207,8 @@ export class MessageFuzzer implements Fuzzer {
     rig.pump();
   }
 
-  #checkQuickly(): void {
-    const windows = this.#rig.windows.count;
-    if (this.#windows < 0) this.#windows = windows;
-    if (windows !== this.#windows) throw new Finding(`${windows} windows, ${this.#windows} before`);
-    const fds = heldFds();
-    if (this.#before !== null && fds !== this.#before.fds) throw new Finding(`${fds} fds, ${this.#before.fds} before`);
-  }
-
   checkHeld(): void {
-    const now = held();
-    this.#before ??= now;
-    if (now.maps !== this.#before.maps) throw new Finding(`${now.maps} maps, ${this.#before.maps} before`);
+    this.#held.check();
   }
 }
 

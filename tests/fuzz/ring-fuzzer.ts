@@ -14,7 +14,7 @@ import { featureMask, VirtioFeature } from "@passt-ts/vhost-user-proto/features"
 import { type Named, readFrames } from "./corpus.ts";
 import { EchoHost } from "./echo-host.ts";
 import { checkLog, Finding, type Fuzzer } from "./fuzzer.ts";
-import { type Held, held, heldFds } from "./held.ts";
+import { HeldWatch } from "./held.ts";
 import { GUEST_BYTES, RING_BYTES } from "./memory-layout.ts";
 import { Random } from "./random.ts";
 import { RingRound } from "./ring-round.ts";
@@ -43,8 +43,7 @@ export class RingFuzzer implements Fuzzer {
   readonly #memoryBefore = new Uint8Array(GUEST_BYTES);
   #random = new Random(0);
   #nowMs = 1000;
-  #before: Held | null = null;
-  #windowCount = -1;
+  readonly #held = new HeldWatch();
 
   #scribbler: RingScribbler | null = null;
 
@@ -103,7 +102,7 @@ export class RingFuzzer implements Fuzzer {
     checkLog(this.#logged);
     this.#host.closeStreams();
     this.#serveGood();
-    this.#checkQuickly();
+    this.#held.checkQuickly(this.#windows.count);
     return acts;
   }
 
@@ -147,17 +146,7 @@ export class RingFuzzer implements Fuzzer {
     this.#pump();
   }
 
-  #checkQuickly(): void {
-    const { count } = this.#windows;
-    if (this.#windowCount < 0) this.#windowCount = count;
-    if (count !== this.#windowCount) throw new Finding(`${count} windows, ${this.#windowCount} before`);
-    const fds = heldFds();
-    if (this.#before !== null && fds !== this.#before.fds) throw new Finding(`${fds} fds, ${this.#before.fds} before`);
-  }
-
   checkHeld(): void {
-    const now = held();
-    this.#before ??= now;
-    if (now.maps !== this.#before.maps) throw new Finding(`${now.maps} maps, ${this.#before.maps} before`);
+    this.#held.check();
   }
 }

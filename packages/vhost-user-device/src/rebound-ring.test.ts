@@ -24,6 +24,16 @@ const STOPS: Readonly<Record<string, (guest: TestFrontEnd) => void>> = {
   },
 };
 
+/** A driver that waits for a call has buffers, and a frame comes as an event of a socket brings it: while the loop waits. */
+function deliverBetweenTurns(rig: DeviceRig, guest: TestFrontEnd): void {
+  guest.offerBuffers(8);
+  rig.pump();
+  expect(guest.rx.queue.allowNotifications()).toBe(false);
+  guest.rx.takeCalls();
+  rig.backend.deliver(testFrame(100));
+  rig.backend.turn();
+}
+
 describe("a frame that came between two turns", () => {
   for (const packed of [false, true]) {
     const kind = packed ? "packed" : "split";
@@ -32,13 +42,7 @@ describe("a frame that came between two turns", () => {
       test(`${kind}: its driver is called, and of later ones as well, when ${what}`, () => {
         using rig = new DeviceRig({ features: { offer: featureBit(RING_PACKED) | featureBit(EVENT_IDX) } });
         using guest = rig.frontEnd().boot({ features: ~without });
-        guest.offerBuffers(8);
-        rig.pump();
-        expect(guest.rx.queue.allowNotifications()).toBe(false);
-        guest.rx.takeCalls();
-        rig.backend.deliver(testFrame(100));
-        // As an event of a socket does it, while the loop waits.
-        rig.backend.turn();
+        deliverBetweenTurns(rig, guest);
         rebind(guest);
         expect(guest.rx.takeCalls()).toBeGreaterThan(0);
         expect(guest.receiveMany(1)[0]?.bytes).toEqual(testFrame(100));
@@ -53,12 +57,7 @@ describe("a frame that came between two turns", () => {
     test(`${kind}: its driver is called when the front-end goes`, () => {
       using rig = new DeviceRig({ features: { offer: featureBit(RING_PACKED) | featureBit(EVENT_IDX) } });
       using guest = rig.frontEnd().boot({ features: ~without });
-      guest.offerBuffers(8);
-      rig.pump();
-      expect(guest.rx.queue.allowNotifications()).toBe(false);
-      guest.rx.takeCalls();
-      rig.backend.deliver(testFrame(100));
-      rig.backend.turn();
+      deliverBetweenTurns(rig, guest);
       guest.disconnect();
       rig.pump();
       expect(rig.device.state.connected).toBe(false);
