@@ -9,6 +9,7 @@ import type { Program as HostProgram } from "../guests/process.ts";
 import type { TestBed } from "../guests/test-bed.ts";
 import { createBenchBed } from "./bench-bed.ts";
 import { compileLatency, latencyName, latencyPort } from "./latency-program.ts";
+import type { Placement } from "./placement.ts";
 import { cpuSecondsOf } from "./process-usage.ts";
 
 export interface Program {
@@ -33,10 +34,12 @@ export class Contestant implements AsyncDisposable {
   readonly guest: Guest;
   readonly #bed: TestBed;
   readonly #daemon: Daemon;
+  readonly #placement: Placement;
 
-  private constructor(name: string, bed: TestBed, daemon: Daemon, guest: Guest) {
+  private constructor(name: string, bed: TestBed, placement: Placement, daemon: Daemon, guest: Guest) {
     this.name = name;
     this.#bed = bed;
+    this.#placement = placement;
     this.#daemon = daemon;
     this.guest = guest;
   }
@@ -45,6 +48,7 @@ export class Contestant implements AsyncDisposable {
     program: Program,
     kernel: Kernel,
     options: readonly string[],
+    placement: Placement,
     link: Link | null = null,
   ): Promise<Contestant> {
     const iperf = Bun.which("iperf3");
@@ -52,13 +56,18 @@ export class Contestant implements AsyncDisposable {
     const bed = await createBenchBed();
     try {
       const latency = compileLatency(bed.folder);
-      bed.start([iperf, "-s"]);
-      bed.start([latency, "serve", String(latencyPort)]);
+      const processors = placement.host;
+      bed.start([iperf, "-s"], { processors });
+      bed.start([latency, "serve", String(latencyPort)], { processors });
       link?.prepare(bed.host);
-      const daemon = await bed.startDaemon(options, program.command ?? undefined);
-      const guest = await bed.boot(kernel, daemon, { programs: [iperf, latency], arguments: link?.arguments ?? [] });
+      const daemon = await bed.startDaemon(options, program.command ?? undefined, processors);
+      const guest = await bed.boot(kernel, daemon, {
+        programs: [iperf, latency],
+        arguments: link?.arguments ?? [],
+        processors: placement.guest,
+      });
       await link?.settle(guest);
-      return new Contestant(program.name, bed, daemon, guest);
+      return new Contestant(program.name, bed, placement, daemon, guest);
     } catch (error) {
       await bed[Symbol.asyncDispose]();
       throw error;
@@ -67,7 +76,7 @@ export class Contestant implements AsyncDisposable {
 
   /** Starts the program for latencies on the host. */
   startLatency(args: readonly string[]): HostProgram {
-    return this.#bed.start([join(this.#bed.folder, latencyName), ...args]);
+    return this.#bed.start([join(this.#bed.folder, latencyName), ...args], { processors: this.#placement.host });
   }
 
   get daemonPid(): number {

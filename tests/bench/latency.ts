@@ -3,6 +3,7 @@
 import { gateway4 } from "../guests/namespace.ts";
 import type { Contestant } from "./contestant.ts";
 import { latencyPort } from "./latency-program.ts";
+import { type Placement, placementOf } from "./placement.ts";
 import type { Plan } from "./plan.ts";
 import type { Row } from "./report.ts";
 
@@ -42,8 +43,8 @@ async function transactionsIn(contestant: Contestant, mode: Mode, seconds: numbe
 }
 
 /** Rows of every mode, out of the guest and into it; ours has options of its own. */
-async function rowsWith(plan: Plan, ours: readonly string[]): Promise<Row[]> {
-  await using contestants = await plan.contestants(["-t", forward, "-u", forward], ours);
+async function rowsWith(plan: Plan, ours: readonly string[], placement: Placement): Promise<Row[]> {
+  await using contestants = await plan.contestants(["-t", forward, "-u", forward], ours, placement);
   await contestants.each((contestant) => contestant.guest.must(`latency serve ${latencyPort} >/dev/null 2>&1 &`));
   const suffix = ours.length === 0 ? "" : `, ours with ${ours.join(" ")}`;
   const rows: Row[] = [];
@@ -57,10 +58,11 @@ async function rowsWith(plan: Plan, ours: readonly string[]): Promise<Row[]> {
 }
 
 export async function latencyRows(plan: Plan): Promise<Row[]> {
-  return await rowsWith(plan, []);
+  return await rowsWith(plan, [], plan.placement);
 }
 
-/** The same rows when ours polls. */
+/** The same rows when ours polls, which wants a processor that its peer on the host is not waiting for. */
 export async function busyPollRows(plan: Plan): Promise<Row[]> {
-  return await rowsWith(plan, ["--busy-poll", busyPollUs]);
+  const placement = plan.placement.name === "apart" ? placementOf("guest") : plan.placement;
+  return await rowsWith(plan, ["--busy-poll", busyPollUs], placement);
 }

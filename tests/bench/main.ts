@@ -10,6 +10,7 @@ import type { Program } from "./contestant.ts";
 import { busyPollRows, latencyRows } from "./latency.ts";
 import { memoryStreamRows } from "./memory-stream.ts";
 import { pictureOf } from "./picture.ts";
+import { type PlacementName, placementNames, placementOf } from "./placement.ts";
 import { Plan } from "./plan.ts";
 import { type Circumstances, jsonOf, type Row, tableOf } from "./report.ts";
 import { memoryRows, startRows } from "./start-and-memory.ts";
@@ -26,6 +27,8 @@ const usage = `Usage: bun run bench -- [OPTION]...
   --mtu LIST       MTUs of the streams (default: 65520,1500)
   --flows LIST     connections at once of the streams (default: 1,16)
   --ip LIST        IP versions of the streams (default: 4)
+  --placement P    apart: the guest on one processor, all else on the others (default); guest: all else on any;
+                   free: the kernel decides
   --json FILE      write all samples there
   --svg FILE       draw the ratios there
 `;
@@ -60,11 +63,18 @@ function readOptions() {
       mtu: { type: "string", default: "65520,1500" },
       flows: { type: "string", default: "1,16" },
       ip: { type: "string", default: "4" },
+      placement: { type: "string", default: "apart" },
       json: { type: "string" },
       svg: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   }).values;
+}
+
+function readPlacement(name: string): PlacementName {
+  const known = placementNames.find((each) => each === name);
+  if (known === undefined) throw new Error(`--placement: '${name}' is none of ${placementNames.join(", ")}`);
+  return known;
 }
 
 type Options = ReturnType<typeof readOptions>;
@@ -98,6 +108,7 @@ function circumstancesOf(plan: Plan, congestionControl: string): Circumstances {
     processors: navigator.hardwareConcurrency,
     kernel: /^[\d.]+/.exec(firstLine(["uname", "-r"]))?.[0] ?? "",
     congestionControl,
+    placement: plan.placement.name,
     ours: `passt-ts on Bun ${Bun.version}`,
     theirs: reference ? firstLine([...reference, "--version"]) : null,
     pairs: plan.pairs,
@@ -118,7 +129,8 @@ async function bench(): Promise<void> {
   if (reference === null)
     console.log("bench: no passt with --vhost-user on PATH: ours is measured alone (see --passt)");
   const programs = [{ name: "passt-ts", command: null }, ...(reference === null ? [] : [reference])];
-  const plan = new Plan(programs, benchKernel(), Number(options.pairs), Number(options.seconds));
+  const placement = placementOf(readPlacement(options.placement));
+  const plan = new Plan(programs, benchKernel(), Number(options.pairs), Number(options.seconds), placement);
   const rows: Row[] = [];
   for (const name of names) rows.push(...(await groups[name](plan, options)));
   const circumstances = circumstancesOf(plan, await benchCongestionControl());

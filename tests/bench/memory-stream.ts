@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { gateway4, host4 } from "../guests/namespace.ts";
 import { createBenchBed } from "./bench-bed.ts";
 import type { Program as Contender } from "./contestant.ts";
+import type { Placement } from "./placement.ts";
 import { inTurns, type Plan } from "./plan.ts";
 import { cpuSecondsOf } from "./process-usage.ts";
 import type { Row } from "./report.ts";
 
-const program = join(import.meta.dir, "memory/stream-program.ts");
+const driverProgram = join(import.meta.dir, "memory/stream-program.ts");
 const directions = ["to-host", "to-guest"] as const;
 type Direction = (typeof directions)[number];
 
@@ -24,16 +25,17 @@ interface StreamFigures {
 
 async function measure(
   contender: Contender,
+  placement: Placement,
   direction: Direction,
   mtu: number,
   seconds: number,
 ): Promise<StreamFigures> {
   await using bed = await createBenchBed();
-  const daemon = await bed.startDaemon(["-m", String(mtu)], contender.command ?? undefined);
+  const daemon = await bed.startDaemon(["-m", String(mtu)], contender.command ?? undefined, placement.host);
   const { socket } = daemon;
   const segmentBytes = String(mtu - headerBytes);
-  const command = [process.execPath, program, socket, direction, String(seconds), segmentBytes, host4, gateway4];
-  const driver = bed.start(command);
+  const command = [process.execPath, driverProgram, socket, direction, String(seconds), segmentBytes, host4, gateway4];
+  const driver = bed.start(command, { processors: placement.guest });
   await driver.waitFor(/begin/, 20_000);
   const before = cpuSecondsOf(daemon.program.pid);
   const [, bytes, elapsed] = await driver.waitFor(/bytes (\d+) seconds ([\d.]+)/, seconds * 1000 + 20_000);
@@ -52,7 +54,7 @@ export async function memoryStreamRows(plan: Plan): Promise<Row[]> {
       const name = `TCP ${direction === "to-host" ? "out" : "in"}, memory to memory, MTU ${mtu}`;
       const cpu: { readonly ours: number[]; readonly theirs: number[] } = { ours: [], theirs: [] };
       const rates = await inTurns(plan.pairs, plan.programs, async (contender) => {
-        const figures = await measure(contender, direction, mtu, plan.seconds);
+        const figures = await measure(contender, plan.placement, direction, mtu, plan.seconds);
         (contender === plan.programs[0] ? cpu.ours : cpu.theirs).push(figures.cpuSecondsPerGigabyte);
         return figures.gbitPerSecond;
       });

@@ -9,6 +9,7 @@ const circumstances: Circumstances = {
   processors: 2,
   kernel: "6.1",
   congestionControl: "cubic",
+  placement: "apart",
   ours: "ours",
   theirs: "theirs 1.0",
   pairs: 3,

@@ -3,6 +3,7 @@
 import type { Kernel } from "../guests/image.ts";
 import { Contestant, type Program } from "./contestant.ts";
 import type { Samples } from "./pairs.ts";
+import type { Placement } from "./placement.ts";
 
 /** Measures each of two in turn, `turns` times; the second may be missing. */
 export async function inTurns<T>(
@@ -54,21 +55,27 @@ export class Plan {
   readonly pairs: number;
   /** Length of a turn. */
   readonly seconds: number;
+  readonly placement: Placement;
 
-  constructor(programs: readonly Program[], kernel: Kernel, pairs: number, seconds: number) {
+  constructor(programs: readonly Program[], kernel: Kernel, pairs: number, seconds: number, placement: Placement) {
     this.programs = programs;
     this.kernel = kernel;
     this.pairs = pairs;
     this.seconds = seconds;
+    this.placement = placement;
   }
 
   /** Boots a guest on each program, which is started with `options`; our own daemon with those of `oursOnly` as well. */
-  async contestants(options: readonly string[], oursOnly: readonly string[] = []): Promise<Contestants> {
+  async contestants(
+    options: readonly string[],
+    oursOnly: readonly string[] = [],
+    placement: Placement = this.placement,
+  ): Promise<Contestants> {
     const contestants = new Contestants(this.pairs);
     try {
       for (const program of this.programs) {
         const all = program.command === null ? [...options, ...oursOnly] : options;
-        contestants.add(await Contestant.start(program, this.kernel, all));
+        contestants.add(await Contestant.start(program, this.kernel, all, placement));
       }
     } catch (error) {
       await contestants[Symbol.asyncDispose]();

@@ -17,6 +17,8 @@ export interface Circumstances {
   readonly kernel: string;
   /** Of the host's TCP. */
   readonly congestionControl: string;
+  /** Of guest and host programs on the processors. */
+  readonly placement: string;
   readonly ours: string;
   /** Null: measured alone. */
   readonly theirs: string | null;

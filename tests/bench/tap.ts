@@ -34,12 +34,13 @@ class TapAndSockets implements AsyncDisposable {
     this.sides = [sideOf(tap, tapHost4), sideOf(sockets, gateway4)];
   }
 
-  static async start({ kernel }: Plan, mtu: number): Promise<TapAndSockets> {
+  static async start({ kernel, placement }: Plan, mtu: number): Promise<TapAndSockets> {
     const options = ["-m", String(mtu)];
     const onTap = [...options, "--backend", `tap:${tapName}`];
-    const tap = await Contestant.start({ name: "tap", command: null }, kernel, onTap, tapLink(mtu));
+    const tap = await Contestant.start({ name: "tap", command: null }, kernel, onTap, placement, tapLink(mtu));
     try {
-      return new TapAndSockets(tap, await Contestant.start({ name: "sockets", command: null }, kernel, options));
+      const sockets = await Contestant.start({ name: "sockets", command: null }, kernel, options, placement);
+      return new TapAndSockets(tap, sockets);
     } catch (error) {
       await tap[Symbol.asyncDispose]();
       throw error;

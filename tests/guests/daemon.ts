@@ -56,9 +56,10 @@ export class Daemon {
     folder: string,
     options: readonly string[] = [],
     command: readonly string[] = daemonCommand(),
+    processors: string | null = null,
   ): Promise<Daemon> {
     const socket = join(folder, "vhost.sock");
-    const program = host.start([...command, "--vhost-user", "-f", "-s", socket, ...options], { cwd: root });
+    const program = host.start([...command, "--vhost-user", "-f", "-s", socket, ...options], { cwd: root, processors });
     const daemon = new Daemon(program, socket);
     const deadline = performance.now() + 20_000;
     while (!existsSync(socket)) {

@@ -24,6 +24,8 @@ export interface GuestOptions {
   readonly network?: readonly string[];
   /** Where the virtual machine is started; default: outside of the namespace. */
   readonly host?: HostNamespace;
+  /** Processors of the virtual machine; default: any. */
+  readonly processors?: string | null;
 }
 
 export interface ScriptResult {
@@ -90,7 +92,11 @@ export class Guest {
     writeFileSync(initramfs, buildInitramfs(kernel, options.programs));
     const command = (kernel.kind === "uml" ? umlCommand : qemuGuestCommand)(options, initramfs, memoryMiB);
     const environment = kernel.kind === "uml" ? sharedMemoryFolder(folder, memoryMiB) : {};
-    const start = { cwd: kernel.folder, env: { ...kernel.environment, ...environment } };
+    const start = {
+      cwd: kernel.folder,
+      env: { ...kernel.environment, ...environment },
+      processors: options.processors,
+    };
     const program = options.host?.start(command, start) ?? new Program(command, start);
     try {
       await program.waitFor(/@ready/, bootTimeoutMs[kernel.kind]);

@@ -7,6 +7,8 @@ import { constants } from "node:os";
 export interface StartOptions {
   readonly cwd?: string;
   readonly env?: Record<string, string>;
+  /** Processors it may use with all that it starts, as taskset(1) lists them; null or none: any. */
+  readonly processors?: string | null | undefined;
 }
 
 /** A running program whose standard output and error are collected as one text. */
@@ -26,7 +28,9 @@ export class Program {
     this.name = command.join(" ").slice(0, 200);
     // The kernel kills it when we go, however we go. Its environment is set last, for it may not suit setpriv.
     const environment = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`);
-    this.#child = spawn("setpriv", ["--pdeathsig", "KILL", "--", "env", ...environment, ...command], {
+    const placed = options.processors == null ? [] : ["taskset", "--cpu-list", options.processors];
+    const whole = [...placed, "setpriv", "--pdeathsig", "KILL", "--", "env", ...environment, ...command];
+    this.#child = spawn(whole[0], whole.slice(1), {
       cwd: options.cwd,
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],

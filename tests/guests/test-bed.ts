@@ -7,7 +7,7 @@ import { Daemon, removeFolder, temporaryFolder } from "./daemon.ts";
 import { Guest, type GuestOptions } from "./guest.ts";
 import { compileTraffic, type Kernel } from "./image.ts";
 import { HostNamespace } from "./namespace.ts";
-import type { Program } from "./process.ts";
+import type { Program, StartOptions } from "./process.ts";
 
 export class TestBed implements AsyncDisposable {
   readonly host: HostNamespace;
@@ -53,15 +53,19 @@ export class TestBed implements AsyncDisposable {
   }
 
   /** Starts a program on the host. */
-  start(command: readonly string[]): Program {
-    const program = this.host.start(command);
+  start(command: readonly string[], options: StartOptions = {}): Program {
+    const program = this.host.start(command, options);
     this.#closers.push(() => program.kill());
     return program;
   }
 
   /** `command` is another program with passt's options; without it our own daemon. */
-  async startDaemon(options: readonly string[] = [], command?: readonly string[]): Promise<Daemon> {
-    const daemon = await Daemon.start(this.host, this.folder, options, command);
+  async startDaemon(
+    options: readonly string[] = [],
+    command?: readonly string[],
+    processors: string | null = null,
+  ): Promise<Daemon> {
+    const daemon = await Daemon.start(this.host, this.folder, options, command, processors);
     this.#closers.push(async () => {
       if (daemon.program.exitCode) console.error(`the daemon ended with ${daemon.program.exitCode}:\n${daemon.log}`);
       await daemon.program.kill();
