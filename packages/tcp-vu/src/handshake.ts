@@ -36,6 +36,11 @@ export function offeredMss(mtu: number, ipVersion: number): number {
   return bytes > PAGE_BYTES ? bytes - (bytes % PAGE_BYTES) : Math.max(MSS_MIN, bytes);
 }
 
+/** The longest segment that a link of this MTU carries. */
+function longestSegment(mtu: number, ipVersion: number): number {
+  return Math.max(MSS_MIN, mtu - (ipVersion === 4 ? 40 : 60));
+}
+
 export interface HandshakeOptions {
   readonly store: ConnectionStore;
   readonly port: TcpSocketPort;
@@ -264,7 +269,7 @@ export class Handshake {
     options.parse(view, segment.at, segment.headerBytes);
     const { maximumSegmentSize, windowScale } = options;
     const asked = maximumSegmentSize < 0 ? MSS_DEFAULT : Math.max(MSS_MIN, maximumSegmentSize);
-    connection.mss = Math.min(asked, connection.offeredMss);
+    connection.mss = Math.min(asked, longestSegment(this.#mtu, connection.ipVersion));
     connection.guestScale = Math.max(0, windowScale);
     connection.ourScale = windowScale < 0 ? 0 : OFFERED_WINDOW_SCALE;
   }

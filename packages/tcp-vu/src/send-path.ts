@@ -68,7 +68,8 @@ export class SendPath {
    */
   serve(connection: Connection, nowMs: number): number {
     let sent = 0;
-    while (sent < this.#burstBytes) {
+    // The rest of a burst that holds no whole segment is not worth a call.
+    while (this.#burstBytes - sent >= Math.min(connection.mss, this.#burstBytes)) {
       if (!this.#maySend(connection, nowMs)) return sent;
       const bytes = this.#burst(connection, this.#burstBytes - sent, nowMs);
       if (bytes <= 0) return sent;

@@ -189,7 +189,7 @@ export class VhostUserDevice {
     if (session !== null) this.#announcement.turn(backend, session.headerLength, nowMs);
     let more = this.#pair.transmit(backend, nowMs);
     if (backend.turn(nowMs)) more = true;
-    this.#pair.notify();
+    this.#pair.notify(nowMs);
     this.#pollAtMs = Infinity;
     if (session !== null) {
       session.rings.reportBroken();
@@ -203,7 +203,13 @@ export class VhostUserDevice {
   /** When {@link VhostUserDevice.turn} is due at the latest though nothing happened, or Infinity. */
   get deadlineMs(): number {
     if (this.#resetPending) return 0;
-    return Math.min(this.#context.backend.deadlineMs, this.#pollAtMs, this.#listener?.deadlineMs ?? Infinity);
+    const { callDueMs } = this.#pair;
+    return Math.min(
+      this.#context.backend.deadlineMs,
+      this.#pollAtMs,
+      callDueMs,
+      this.#listener?.deadlineMs ?? Infinity,
+    );
   }
 
   /**

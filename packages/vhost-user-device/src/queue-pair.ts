@@ -5,10 +5,11 @@
 import type { WindowTable } from "@passt-ts/iov/windows";
 import type { NetBackend } from "@passt-ts/net-backend/backend";
 import { FrameBatch } from "@passt-ts/net-backend/frame-batch";
-import { NET_COUNTERS } from "@passt-ts/virtio-net/net-counter";
+import { NET_COUNTERS, NetCounter } from "@passt-ts/virtio-net/net-counter";
 import { RxQueue } from "@passt-ts/virtio-net/rx-queue";
 import { TxQueue } from "@passt-ts/virtio-net/tx-queue";
 import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
+import { CallDelay } from "./call-delay.ts";
 import { DeviceCounter } from "./device-counter.ts";
 import type { Negotiated } from "./features.ts";
 import type { Vring } from "./vring.ts";
@@ -41,6 +42,7 @@ export class QueuePair {
   leavesKicksSuppressed = false;
   /** The queue that was left so. */
   #suppressed: DeviceQueue | null = null;
+  readonly #txCall: CallDelay = new CallDelay();
   #rxRing: Vring | null = null;
   #txRing: Vring | null = null;
 
@@ -60,6 +62,8 @@ export class QueuePair {
     this.notify();
     this.#rxRing = rxRing;
     this.#txRing = txRing;
+    // Without event indexes a driver cannot take its wish back.
+    this.#txCall.bind(negotiated.eventIndex ? (txRing?.size ?? 0) >>> 2 : 0);
     // A disabled receive ring gets no frames; a disabled transmit ring is emptied without effect.
     const rxQueue = rxRing?.enabled === true ? rxRing.queue : null;
     this.rx.bind(rxQueue, headerLength, mergeable, capabilities);
@@ -77,6 +81,11 @@ export class QueuePair {
     return isPolled(this.#rxRing) || isPolled(this.#txRing);
   }
 
+  /** When {@link QueuePair.notify} is due though nothing happened, or Infinity. */
+  get callDueMs(): number {
+    return this.#txCall.dueMs;
+  }
+
   /** Carries what the guest sent. Returns true when more waits. */
   transmit(backend: NetBackend, nowMs: number): boolean {
     const ring = this.#txRing;
@@ -91,11 +100,13 @@ export class QueuePair {
         ring.kicked = true;
         return false;
       }
+      const bytesBefore = this.netCounters[NetCounter.txBytes];
       const count = this.tx.popBatch(this.#frames);
       if (count > 0 && ring.enabled) backend.send(this.#frames, count, nowMs);
       else this.#counters[DeviceCounter.txDrained] += count;
       const chains = this.tx.complete();
       if (chains === 0) return this.#sleep(ring);
+      this.#txCall.add(chains, this.netCounters[NetCounter.txBytes] - bytesBefore, nowMs);
       this.#counters[DeviceCounter.txBatches]++;
     }
     if (queue.pending() === 0) return this.#sleep(ring);
@@ -131,15 +142,22 @@ export class QueuePair {
     return true;
   }
 
-  /** Shows the driver what it received, and calls each ring at most once. */
-  notify(): void {
+  /**
+   * Shows the driver what it received, and calls each ring at most once; for what it sent a moment later, as
+   * {@link CallDelay} says, or at once without a time.
+   */
+  notify(nowMs: number = Infinity): void {
     this.rx.publish();
     const rx = this.#rxRing;
     const tx = this.#txRing;
-    if (rx !== null && (this.rx.needsNotification() || rx.callDue) && rx.call())
+    if (rx !== null && (this.rx.needsNotification() || rx.callDue) && rx.call()) {
       this.#counters[DeviceCounter.callsRx]++;
-    if (tx !== null && (this.tx.needsNotification() || tx.callDue) && tx.call())
-      this.#counters[DeviceCounter.callsTx]++;
+      this.#txCall.answered(nowMs);
+    }
+    if (tx === null || !(nowMs >= this.#txCall.dueMs || tx.callDue)) return;
+    const isWanted = this.tx.needsNotification();
+    this.#txCall.asked(isWanted, nowMs);
+    if ((isWanted || tx.callDue) && tx.call()) this.#counters[DeviceCounter.callsTx]++;
   }
 }
 
