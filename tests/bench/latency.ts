@@ -42,12 +42,13 @@ async function transactionsIn(contestant: Contestant, mode: Mode, seconds: numbe
   return Number(ask.output);
 }
 
-/** Rows of every mode, out of the guest and into it; ours has options of its own. */
-async function rowsWith(plan: Plan, ours: readonly string[], placement: Placement): Promise<Row[]> {
+/** Rows of every mode, out of the guest and into it; ours has options of its own. `suffix` goes behind each name. */
+async function rowsWith(plan: Plan, ours: readonly string[], placement: Placement, suffix = ""): Promise<Row[]> {
   await using contestants = await plan.contestants(["-t", forward, "-u", forward], ours, placement);
   await contestants.each((contestant) => contestant.guest.must(`latency serve ${latencyPort} >/dev/null 2>&1 &`));
-  const suffix = ours.length === 0 ? "" : `, ours with ${ours.join(" ")}`;
   const rows: Row[] = [];
+  // A daemon runs for days: what it is like in its first seconds is not what is asked.
+  await contestants.each((contestant) => transactions(contestant, "tcp-rr", plan.seconds));
   for (const mode of modes) {
     const out = await contestants.inTurns((contestant) => transactions(contestant, mode, plan.seconds));
     rows.push({ name: `${mode} out${suffix}`, unit: "1/s", higherIsBetter: true, ...out });
@@ -57,12 +58,16 @@ async function rowsWith(plan: Plan, ours: readonly string[], placement: Placemen
   return rows;
 }
 
+/** Where they are placed apart, also all on one processor: there the rate tells what a transaction costs, and no wake-up. */
 export async function latencyRows(plan: Plan): Promise<Row[]> {
-  return await rowsWith(plan, [], plan.placement);
+  const rows = await rowsWith(plan, [], plan.placement);
+  if (plan.placement.name !== "apart") return rows;
+  return [...rows, ...(await rowsWith(plan, [], placementOf("together"), ", on one processor"))];
 }
 
 /** The same rows when ours polls, which wants a processor that its peer on the host is not waiting for. */
 export async function busyPollRows(plan: Plan): Promise<Row[]> {
   const placement = plan.placement.name === "apart" ? placementOf("guest") : plan.placement;
-  return await rowsWith(plan, ["--busy-poll", busyPollUs], placement);
+  const options = ["--busy-poll", busyPollUs];
+  return await rowsWith(plan, options, placement, `, ours with ${options.join(" ")}`);
 }

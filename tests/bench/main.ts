@@ -27,8 +27,8 @@ const usage = `Usage: bun run bench -- [OPTION]...
   --mtu LIST       MTUs of the streams (default: 65520,1500)
   --flows LIST     connections at once of the streams (default: 1,16)
   --ip LIST        IP versions of the streams (default: 4)
-  --placement P    apart: the guest on one processor, all else on the others (default); guest: all else on any;
-                   free: the kernel decides
+  --placement P    apart: the guest on one processor, all else on the others (default); together: everything on one;
+                   guest: all else on any; free: the kernel decides
   --json FILE      write all samples there
   --svg FILE       draw the ratios there
 `;

@@ -49,8 +49,10 @@ export function pictureOf(rows: readonly Row[], circumstances: Circumstances): s
   if (bars.length === 0) return null;
   const width = labelWidth + barWidth + valueWidth;
   const chartBottom = headHeight + bars.length * rowHeight;
-  const { ours, theirs, processor, processors, kernel, congestionControl, date, pairs, seconds } = circumstances;
-  const foot = `${processors} x ${processor}, Linux ${kernel} with ${congestionControl}, ${date}; medians of ${pairs} pairs of ${seconds} s, lines from lowest to highest`;
+  const { ours, theirs, processor, processors, kernel, congestionControl, placement } = circumstances;
+  const { date, pairs, seconds } = circumstances;
+  const host = `${processors} x ${processor}, Linux ${kernel} with ${congestionControl}, programs placed ${placement}`;
+  const foot = `${host}, ${date}; medians of ${pairs} pairs of ${seconds} s, lines from lowest to highest`;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${chartBottom + footHeight}" font-family="sans-serif" font-size="12">
   <title>${escaped(`How many times better than ${theirs}`)}</title>
   <rect width="100%" height="100%" fill="#fff"/>

@@ -11,6 +11,10 @@ test("apart: the guest has the first processor and nothing else runs there", () 
   expect(placementOf("apart", [2, 3, 5])).toEqual({ name: "apart", guest: "2", host: "3,5" });
 });
 
+test("together: all on the first processor, so that a rate tells the work of all", () => {
+  expect(placementOf("together", [2, 3])).toEqual({ name: "together", guest: "2", host: "2" });
+});
+
 test("guest: only the guest is kept on one processor", () => {
   expect(placementOf("guest", [0, 1])).toEqual({ name: "guest", guest: "0", host: "0,1" });
 });

@@ -4,7 +4,7 @@
 
 import { readFileSync } from "node:fs";
 
-export const placementNames = ["apart", "guest", "free"] as const;
+export const placementNames = ["apart", "together", "guest", "free"] as const;
 export type PlacementName = (typeof placementNames)[number];
 
 export interface Placement {
@@ -29,11 +29,12 @@ function allowedProcessors(): number[] {
 }
 
 /**
- * "apart": the guest on the first processor, all else on the others; "guest": all else on any; "free": the kernel decides. On
- * one processor there is nothing to choose.
+ * "apart": the guest on the first processor, all else on the others; "together": everything on the first; "guest": all else on
+ * any; "free": the kernel decides. On one processor there is nothing to choose.
  */
 export function placementOf(name: PlacementName, processors: readonly number[] = allowedProcessors()): Placement {
   if (name === "free" || processors.length < 2) return { name: "free", guest: null, host: null };
   const [first, ...others] = processors;
-  return { name, guest: String(first), host: (name === "apart" ? others : processors).join() };
+  const host = { apart: others, together: [first], guest: processors }[name];
+  return { name, guest: String(first), host: host.join() };
 }

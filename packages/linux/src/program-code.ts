@@ -3,21 +3,26 @@ import { libc, resultOf } from "./libc.ts";
 
 const MADV_DONTNEED = 4;
 
-/** A mapping of /proc/self/maps: begin, end, permissions, and behind three more columns the file. */
-const MAPPING = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ +(.+)$/gm;
+/** A mapping in /proc/self/smaps: begin, end, permissions, and behind three more columns the file. */
+const MAPPING = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ +(.+)$/;
+/** Of the lines that follow it: pages that are no longer the file's, such as those that relocations changed. */
+const PRIVATE_PAGES = /^Anonymous: +([1-9]\d*) kB$/m;
+/** Begins a mapping's lines. */
+const MAPPINGS = /^(?=[0-9a-f]+-[0-9a-f]+ )/m;
 
 /**
- * Gives the pages back that hold the machine code of the running program: what it needs only at its start need not stay.
- * What is used again comes back from the page cache, a fault for each 64 KiB. Nobody writes to these pages, so nothing is
- * lost.
+ * Gives the pages back that hold machine code and constants of the running program: what it needs only at its start need
+ * not stay. What is used again comes back from the page cache, a fault for each 64 KiB. Only mappings that cannot be
+ * written and hold no page but the file's are released, so nothing is lost.
  *
  * Returns the number of mappings that were released.
  */
 export function releaseProgramCode(): number {
   const program = readlinkSync("/proc/self/exe");
   let released = 0;
-  for (const [, begin, end, permissions, file] of readFileSync("/proc/self/maps", "utf8").matchAll(MAPPING)) {
-    if (file !== program || permissions !== "r-xp") continue;
+  for (const text of readFileSync("/proc/self/smaps", "utf8").split(MAPPINGS)) {
+    const [, begin, end, permissions, file] = MAPPING.exec(text.slice(0, text.indexOf("\n"))) ?? [];
+    if (file !== program || !/^r-[x-]p$/.test(permissions) || PRIVATE_PAGES.test(text)) continue;
     const address = Number.parseInt(begin, 16);
     if (resultOf(libc.madvise(address, Number.parseInt(end, 16) - address, MADV_DONTNEED)) === 0) released++;
   }
