@@ -69,5 +69,5 @@ export async function latencyRows(plan: Plan): Promise<Row[]> {
 export async function busyPollRows(plan: Plan): Promise<Row[]> {
   const placement = plan.placement.name === "apart" ? placementOf("guest") : plan.placement;
   const options = ["--busy-poll", busyPollUs];
-  return await rowsWith(plan, options, placement, `, ours with ${options.join(" ")}`);
+  return await rowsWith(plan, options, placement, `, ours with ${options.join(" ")}, placed ${placement.name}`);
 }

@@ -51,7 +51,7 @@ export function pictureOf(rows: readonly Row[], circumstances: Circumstances): s
   const chartBottom = headHeight + bars.length * rowHeight;
   const { ours, theirs, processor, processors, kernel, congestionControl, placement } = circumstances;
   const { date, pairs, seconds } = circumstances;
-  const host = `${processors} x ${processor}, Linux ${kernel} with ${congestionControl}, programs placed ${placement}`;
+  const host = `${processors} x ${processor}, Linux ${kernel} with ${congestionControl}, streams and latencies placed ${placement}`;
   const foot = `${host}, ${date}; medians of ${pairs} pairs of ${seconds} s, lines from lowest to highest`;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${chartBottom + footHeight}" font-family="sans-serif" font-size="12">
   <title>${escaped(`How many times better than ${theirs}`)}</title>

@@ -23,7 +23,8 @@ export function processorsIn(list: string): number[] {
   });
 }
 
-function allowedProcessors(): number[] {
+/** Processors that this program may use. */
+export function allowedProcessors(): number[] {
   const list = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
   return list === undefined ? [] : processorsIn(list);
 }

@@ -29,6 +29,7 @@ export class IdleMemory {
     this.#lastMs = usedMs;
     if (!isIdle || usedMs - this.#releasedMs < WORTH_CPU_MS) return;
     this.#release();
-    this.#releasedMs = usedMs;
+    // What it cost is no work that would be worth another one.
+    this.#releasedMs = this.#usedMs();
   }
 }

@@ -32,8 +32,8 @@ const PAGE_BYTES = 4096;
 
 /** The MSS to offer for an MTU; with one that holds no headers the least that can work. */
 export function offeredMss(mtu: number, ipVersion: number): number {
-  const bytes = mtu - (ipVersion === 4 ? 40 : 60);
-  return bytes > PAGE_BYTES ? bytes - (bytes % PAGE_BYTES) : Math.max(MSS_MIN, bytes);
+  const bytes = longestSegment(mtu, ipVersion);
+  return bytes > PAGE_BYTES ? bytes - (bytes % PAGE_BYTES) : bytes;
 }
 
 /** The longest segment that a link of this MTU carries. */

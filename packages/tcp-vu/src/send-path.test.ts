@@ -44,6 +44,14 @@ test("a guest without MSS gets 536 bytes a segment; one with more than the link 
   }
 });
 
+test("over IPv6 a segment leaves room for the longer header", () => {
+  const rig = new EngineRig();
+  const addresses = { source: GUEST6, destination: REMOTE6 };
+  const end = openOutbound(rig, { ...addresses, options: synOptions(65535), window: 65535 });
+  rig.sockets.push(end.socket, pattern(65535));
+  expect(rig.settle()[0].payload.length).toBe(65460);
+});
+
 test("with an MTU of 65520, frames of 61,440 bytes of payload, in buffers of every layout", () => {
   const layouts = [[65562], [12, 1514], [26, 1514], [5, 21, 40, 1500], [66, 600], [100, 100, 100, 100], [128]];
   for (const entryBytes of layouts) {

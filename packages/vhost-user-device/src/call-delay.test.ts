@@ -52,13 +52,15 @@ describe("when the call is due", () => {
     });
   }
 
-  test("what went back before the last answer counts no more: the driver has looked since", () => {
+  test("bytes count from the last answer on, frames from the last call, lest a driver runs out of buffers", () => {
     const delay = delayAfter(16);
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 3; i++) {
       delay.add(10, 600, 100);
       expect(delay.dueMs).toBe(105);
       delay.answered(100);
     }
+    delay.add(2, 120, 100);
+    expect(delay.dueMs).toBe(100);
   });
 
   test("always at once where no frame may wait, as without event indexes", () => {
@@ -134,6 +136,26 @@ describe("a driver with event indexes behind a device that answers each frame", 
     expect(guest.tx.reapSent()).toBe(1);
     expect(rig.device.deadlineMs).toBe(Infinity);
   });
+
+  for (const [what, stop] of [
+    ["its ring stops", (guest: TestFrontEnd) => void guest.stopRing(guest.tx)],
+    ["its ring is bound anew", (guest: TestFrontEnd) => guest.enableRing(guest.rx, false)],
+  ] as const) {
+    test(`has the call that is owed when ${what}`, () => {
+      using rig = new DeviceRig({ echo: true, features });
+      using guest = rig.frontEnd().boot();
+      guest.offerBuffers(100);
+      guest.tx.queue.allowNotifications();
+      for (let i = 0; i < 20; i++) ask(guest);
+      guest.tx.takeCalls();
+      guest.send(testFrame(60));
+      rig.pump();
+      expect(guest.tx.takeCalls()).toBe(0);
+      stop(guest);
+      rig.pump();
+      expect(guest.tx.takeCalls()).toBe(1);
+    });
+  }
 
   test("is called at once where no answer comes", () => {
     using rig = new DeviceRig({ features });

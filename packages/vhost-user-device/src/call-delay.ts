@@ -6,7 +6,7 @@ const CALL_BYTES = 1024;
 
 /** How soon a frame that is received is the answer to one that was sent, in ms. */
 const ANSWER_MS = 1;
-/** Answers in a row after which the next one is counted on, the most that count, and what a missing one takes away. */
+/** The score from which the next answer is counted on, the highest, and what a missing answer takes away; one adds 1. */
 const ANSWERS_MIN = 16;
 const ANSWERS_MAX = 32;
 const MISS_COST = 8;
@@ -23,11 +23,12 @@ export class CallDelay {
   /** When the call is due, in ms; Infinity: nothing is owed. */
   dueMs: number = Infinity;
   #framesMax = 0;
+  /** Frames since the driver was last asked, and bytes since it was last called for received frames. */
   #frames = 0;
   #bytes = 0;
   /** When frames went back that nothing has followed, in ms; Infinity: something has. */
   #unansweredMs = Infinity;
-  /** Answers, up to ANSWERS_MAX, less what missing ones cost. */
+  /** The score: answers, up to ANSWERS_MAX, less what missing ones cost. */
   #answers = 0;
 
   /** Begins anew. @param framesMax frames that may wait for a call; 0: none. */
@@ -54,14 +55,13 @@ export class CallDelay {
     if (nowMs - this.#unansweredMs > ANSWER_MS) this.#missed();
     else if (this.#answers < ANSWERS_MAX) this.#answers++;
     this.#unansweredMs = Infinity;
-    // What went back by now the driver has most likely seen.
-    this.#frames = 0;
+    // The socket whose bytes these were has most likely got its room.
     this.#bytes = 0;
   }
 
-  /** The call was due, and the driver was asked whether it still wants it: a wait was in vain when it does. */
+  /** The call was due, and the driver was asked whether it still wants it: when it waited without an answer, none is counted on. */
   asked(isWanted: boolean, nowMs: number): void {
-    if (isWanted && this.#unansweredMs !== Infinity && this.#unansweredMs < nowMs) this.#missed();
+    if (isWanted && this.#unansweredMs !== Infinity && this.#unansweredMs < nowMs) this.#answers = 0;
     this.#clear();
   }
 
