@@ -4,7 +4,7 @@ import { heapStats } from "bun:jsc";
 import type { NetBackend } from "@passt-ts/net-backend/backend";
 import { DataPlane } from "../../apps/passt-ts/src/data-plane.ts";
 import type { StartMessage } from "../../apps/passt-ts/src/worker-messages.ts";
-import { HeapReport, Look } from "./heap-report.ts";
+import { type Fault, HeapReport, Look } from "./heap-report.ts";
 
 declare const self: Worker;
 
@@ -12,8 +12,7 @@ declare const self: Worker;
 interface SoakStart {
   readonly start: StartMessage;
   readonly report: SharedArrayBuffer;
-  /** Hold an object for each frame, as a fault would. */
-  readonly holds: boolean;
+  readonly fault: Fault;
 }
 
 /** Garbage of so many bytes between two looks. */
@@ -49,12 +48,12 @@ function reporting(backend: NetBackend, report: HeapReport): NetBackend {
   return backend;
 }
 
-/** Has a back-end hold an object for each frame that the guest sends. */
-function holding(backend: NetBackend): NetBackend {
+/** Has a back-end make an object for each frame that the guest sends, and hold all of them or only the newest. */
+function faulty(backend: NetBackend, holdsAll: boolean): NetBackend {
   const send = backend.send.bind(backend);
   const held: object[] = [];
   backend.send = (frames, count, nowMs) => {
-    for (let index = 0; index < count; index++) held.push({ index });
+    for (let index = 0; index < count; index++) held[holdsAll ? held.length : 0] = { index };
     send(frames, count, nowMs);
   };
   return backend;
@@ -67,7 +66,7 @@ self.onmessage = ({ data }: MessageEvent<SoakStart>): void => {
     (message) => {
       if (message.kind === "log") console.error(`${message.level}: ${message.text}`);
     },
-    (backend) => reporting(data.holds ? holding(backend) : backend, report),
+    (backend) => reporting(data.fault === "none" ? backend : faulty(backend, data.fault === "holds"), report),
   );
   try {
     self.postMessage("ready");

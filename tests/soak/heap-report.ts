@@ -9,6 +9,9 @@ const word = { wanted: 0, objects: 1, heapBytes: 2 } as const;
 export const Look = { none: 0, collected: 1, room: 2 } as const;
 export type Look = (typeof Look)[keyof typeof Look];
 
+/** What a data plane does wrong on purpose for each frame of the guest: make an object, or make one and hold it. */
+export type Fault = "none" | "makes" | "holds";
+
 /** What lies on a heap, or, when room was asked for, what it lacked until it was collected. */
 export interface Heap {
   readonly objects: number;

@@ -8,7 +8,7 @@ import { HostStream } from "../bench/memory/host-stream.ts";
 import { RingDriver } from "../bench/memory/ring-driver.ts";
 import { WorkerDaemon } from "../bench/memory/worker-daemon.ts";
 import { Datagrams } from "./datagrams.ts";
-import { type Heap, HeapReport, Look } from "./heap-report.ts";
+import { type Fault, type Heap, HeapReport, Look } from "./heap-report.ts";
 
 const warmUpFrames = 100_000;
 const frames = 1_000_000;
@@ -43,13 +43,12 @@ const report = new HeapReport();
 
 let daemon: WorkerDaemon;
 let driver: RingDriver;
-/** @param holds an object for each frame, as a fault would. */
-async function startDaemon(holds: boolean): Promise<WorkerDaemon> {
-  return await WorkerDaemon.start(script, link, { report: report.shared, holds });
+async function startDaemon(fault: Fault): Promise<WorkerDaemon> {
+  return await WorkerDaemon.start(script, link, { report: report.shared, fault });
 }
 
 beforeAll(async () => {
-  daemon = await startDaemon(false);
+  daemon = await startDaemon("none");
   driver = new RingDriver(daemon.path, queueSize, segmentation);
 });
 afterAll(async () => {
@@ -67,41 +66,32 @@ function carry(work: () => void, count: () => number, by: number): void {
   }
 }
 
-interface Growth {
-  /** What lies on the heap after the frames and did not before. */
-  readonly keptObjects: number;
-  readonly keptBytes: number;
-  /** What was allocated for the first of them, kept or not. */
-  readonly madeBytes: number;
-}
+const ask = (look: Look): Heap => report.ask(look, () => driver.wake());
 
-/** What a million frames do to the heap. */
-function growth(work: () => void, count: () => number): Growth {
-  const ask = (look: Look): Heap => report.ask(look, () => driver.wake());
+/** What was allocated for the first frames, kept or not, in bytes. */
+function madeBytes(work: () => void, count: () => number): number {
   ask(Look.collected);
   const roomBytes = ask(Look.room).bytes;
-  const before = ask(Look.collected);
+  ask(Look.collected);
   carry(work, count, firstFrames);
-  const leftBytes = ask(Look.room).bytes;
-  carry(work, count, frames - firstFrames);
-  const after = ask(Look.collected);
-  return {
-    keptObjects: after.objects - before.objects,
-    keptBytes: after.bytes - before.bytes,
-    madeBytes: roomBytes - leftBytes,
-  };
+  return roomBytes - ask(Look.room).bytes;
 }
 
-/** What a fault that holds an object for each frame looks like. */
-const isFaulty = ({ keptObjects, madeBytes }: Growth): boolean => keptObjects > frames / 2 && madeBytes > madeBytesMax;
+/** What lies on the heap after the frames and did not before. */
+function kept(work: () => void, count: () => number): Heap {
+  const before = ask(Look.collected);
+  carry(work, count, frames);
+  const after = ask(Look.collected);
+  return { objects: after.objects - before.objects, bytes: after.bytes - before.bytes };
+}
 
 /** A million frames more leave nothing, and make nothing either. */
 function soak(work: () => void, count: () => number): void {
   carry(work, count, warmUpFrames);
-  const seen = growth(work, count);
-  expect(seen.keptObjects).toBeLessThan(objectsMax);
-  expect(seen.keptBytes).toBeLessThan(bytesMax);
-  expect(seen.madeBytes).toBeLessThan(madeBytesMax);
+  const { objects, bytes } = kept(work, count);
+  expect(objects).toBeLessThan(objectsMax);
+  expect(bytes).toBeLessThan(bytesMax);
+  expect(madeBytes(work, count)).toBeLessThan(madeBytesMax);
 }
 
 /** A connection from the guest to a socket of ours. */
@@ -193,28 +183,42 @@ test(
   patienceMs,
 );
 
+/** What `look` sees of datagrams to the host that a data plane with this fault carries. */
+async function withFault<T>(fault: Fault, look: (work: () => void, count: () => number) => T): Promise<T> {
+  const [sound, soundDriver] = [daemon, driver];
+  daemon = await startDaemon(fault);
+  driver = new RingDriver(daemon.path, queueSize, segmentation);
+  try {
+    using datagrams = new Datagrams(driver, guest, gateway);
+    return look(
+      () => datagrams.toHost(),
+      () => driver.sent,
+    );
+  } finally {
+    driver[Symbol.dispose]();
+    await daemon[Symbol.asyncDispose]();
+    [daemon, driver] = [sound, soundDriver];
+  }
+}
+
 test(
-  "an object held for each frame shows in both",
+  "an object held for each frame shows in what is left",
   async () => {
-    const [sound, soundDriver] = [daemon, driver];
-    daemon = await startDaemon(true);
-    driver = new RingDriver(daemon.path, queueSize, segmentation);
-    try {
-      using datagrams = new Datagrams(driver, guest, gateway);
-      const look = (): Growth =>
-        growth(
-          () => datagrams.toHost(),
-          () => driver.sent,
-        );
-      // A collection of the engine's own in the middle hides what was made before it: then look once more.
-      const seen = [look()];
-      while (seen.length < 4 && !seen.some(isFaulty)) seen.push(look());
-      expect(seen.filter(isFaulty)).not.toEqual([]);
-    } finally {
-      driver[Symbol.dispose]();
-      await daemon[Symbol.asyncDispose]();
-      [daemon, driver] = [sound, soundDriver];
-    }
+    expect((await withFault("holds", kept)).objects).toBeGreaterThan(frames / 2);
+  },
+  patienceMs,
+);
+
+test(
+  "an object made for each frame shows in what was made",
+  async () => {
+    // A collection of the engine's own in the middle hides what was made before it: then look once more.
+    const seen = await withFault("makes", (work, count) => {
+      let most = madeBytes(work, count);
+      for (let looks = 1; looks < 8 && most < madeBytesMax; looks++) most = Math.max(most, madeBytes(work, count));
+      return most;
+    });
+    expect(seen).toBeGreaterThan(madeBytesMax);
   },
   patienceMs,
 );
