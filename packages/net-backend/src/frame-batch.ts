@@ -26,6 +26,8 @@ export class FrameBatch {
   readonly headerLength: Uint16Array;
   readonly checksumStart: Uint16Array;
   readonly checksumOffset: Uint16Array;
+  /** 1: nobody waits for this frame to the guest, whose driver may hear of it with the next one. */
+  readonly canWait: Uint8Array;
   /** Frames in the batch. */
   count = 0;
 
@@ -46,6 +48,7 @@ export class FrameBatch {
     this.headerLength = new Uint16Array(capacity);
     this.checksumStart = new Uint16Array(capacity);
     this.checksumOffset = new Uint16Array(capacity);
+    this.canWait = new Uint8Array(capacity);
   }
 
   /** Points `iov`, a list over this batch's pool, at all entries of frame `index`. */

@@ -61,10 +61,12 @@ export class Acknowledger {
     const { flow } = connection;
     if (this.#isWorthSending(connection, acknowledgment, edge) && connection.ackDue === 0) connection.ackDue = 1;
     if (connection.ackDue > 0) {
+      // Of what was taken in order a guest may hear later; a window that opens, a gap, and a probe are answered now.
+      const canWait = connection.ackDue === 1 && acknowledgment !== connection.ackSent && connection.windowLow === 0;
       const sequence = acceptableSequence(connection);
       this.#builder.selectFlow(connection);
       while (connection.ackDue > 0) {
-        const sent = this.#builder.sendEmpty(sequence, acknowledgment, TcpFlag.ack, window);
+        const sent = this.#builder.sendEmpty(sequence, acknowledgment, TcpFlag.ack, window, canWait);
         if (sent === Refused.tooLong) {
           // No buffer of the driver can hold it: lost, as on a link.
           connection.ackDue = 0;

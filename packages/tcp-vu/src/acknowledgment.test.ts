@@ -22,6 +22,24 @@ test("what a batch brought is acknowledged with one segment", () => {
   expect(rig.take()).toMatchObject([{ flags: F.ack, sequence: end.expected, acknowledgment: end.next + 40 }]);
 });
 
+test("an acknowledgment of what came in order can wait; one of a gap, of a repetition, or that opens the window cannot", () => {
+  const rig = new EngineRig();
+  const end = openSlow(rig, 8192);
+  const canWait = () => rig.take().map(({ frame }) => frame.canWait);
+  end.socket.drains = true;
+  end.send(pattern(10));
+  expect(canWait()).toEqual([true]);
+  rig.input(end.segment({ sequence: end.next + 10, payload: pattern(10) }));
+  expect(canWait()).toEqual([false, false]);
+  rig.input(end.segment({ sequence: end.next - 1, payload: [0] }));
+  expect(canWait()).toEqual([false]);
+  end.socket.drains = false;
+  end.send(pattern(7000));
+  expect(rig.take()).toEqual([]);
+  end.socket.unacknowledgedBytes = 100;
+  expect(rig.pass(10).map(({ frame }) => frame.canWait)).toEqual([false]);
+});
+
 test("payload that waits for the peer's kernel is acknowledged when it has it: looked up every 10 ms, while some is owed", () => {
   const rig = new EngineRig();
   const end = openSlow(rig);

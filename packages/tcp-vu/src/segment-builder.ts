@@ -142,13 +142,18 @@ export class SegmentBuilder {
     this.#counters[TcpCounter.segmentsOut]++;
   }
 
-  /** Sends a segment without payload or options; 0, or a number of Refused. */
-  sendEmpty(sequence: Seq, acknowledgment: Seq, flags: number, window: number): number {
+  /**
+   * Sends a segment without payload or options; 0, or a number of Refused.
+   *
+   * @param canWait nobody waits for it: see `FrameBatch.canWait`.
+   */
+  sendEmpty(sequence: Seq, acknowledgment: Seq, flags: number, window: number, canWait = false): number {
     const index = this.#sink.reserve(this.#tcpAt - this.#at + Tcp.headerBytes);
     if (index < 0) {
       this.#counters[TcpCounter.segmentsDropped]++;
       return index;
     }
+    if (canWait) this.#sink.frames.canWait[index] = 1;
     this.commit(index, sequence, acknowledgment, flags, window, 0);
     return 0;
   }

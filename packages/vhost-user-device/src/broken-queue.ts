@@ -36,6 +36,10 @@ export class BrokenQueue implements DeviceQueue {
     return false;
   }
 
+  isNotificationUnheard(): boolean {
+    return false;
+  }
+
   suppressKicks(): void {}
 
   allowKicks(): boolean {

@@ -75,8 +75,8 @@ describe("when the call is due", () => {
   });
 
   for (const [what, miss] of [
-    ["a frame follows that nothing came between", (delay: CallDelay) => delay.add(1, 60, 101)],
-    ["an answer comes late", (delay: CallDelay) => delay.answered(101.5)],
+    ["a frame follows much later that nothing came between", (delay: CallDelay) => delay.add(1, 60, 103)],
+    ["an answer comes late", (delay: CallDelay) => delay.answered(103)],
     ["the driver still wants its call", (delay: CallDelay) => delay.asked(true, 105)],
   ] as const) {
     test(`at once again when ${what}`, () => {
@@ -90,6 +90,70 @@ describe("when the call is due", () => {
       expect(delay.dueMs).toBe(200);
     });
   }
+
+  test("later still when frames follow each other before the answer, as an acknowledgment and a request do", () => {
+    const delay = delayAfter(16);
+    for (let i = 0; i < 20; i++) {
+      delay.add(1, 60, 100 + i);
+      delay.add(1, 60, 100.5 + i);
+      delay.answered(101 + i);
+    }
+    delay.asked(false, 130);
+    delay.add(1, 60, 130);
+    expect(delay.dueMs).toBe(135);
+  });
+
+  /** How many answers in time it takes until a call waits. */
+  function answersUntilItWaits(delay: CallDelay): number {
+    for (let answers = 0; answers < 10_000; answers++) {
+      delay.add(1, 60, 100);
+      const waits = delay.dueMs > 100;
+      delay.answered(100);
+      delay.asked(false, 100);
+      if (waits) return answers;
+    }
+    throw new Error("it never waits");
+  }
+
+  function waitInVain(delay: CallDelay): void {
+    delay.add(1, 60, 100);
+    delay.asked(true, 105);
+  }
+
+  test("a guest that waited in vain shows twice as many answers before it waits again, but 1024 at most", () => {
+    const delay = delayAfter(16);
+    const needed = [];
+    for (let i = 0; i < 8; i++) {
+      waitInVain(delay);
+      needed.push(answersUntilItWaits(delay));
+    }
+    expect(needed).toEqual([32, 64, 128, 256, 512, 1024, 1024, 1024]);
+  });
+
+  test("and half as many again after each 64 answers that were counted on and came", () => {
+    const delay = delayAfter(16);
+    for (let i = 0; i < 3; i++) {
+      waitInVain(delay);
+      answersUntilItWaits(delay);
+    }
+    for (let i = 0; i < 2 * 64; i++) {
+      delay.add(1, 60, 100);
+      delay.answered(100);
+    }
+    waitInVain(delay);
+    expect(answersUntilItWaits(delay)).toBe(64);
+  });
+
+  test("an interruption in the middle of an exchange is no waiting in vain", () => {
+    const delay = delayAfter(16);
+    delay.add(1, 60, 100);
+    delay.answered(100);
+    delay.add(1, 60, 104);
+    delay.asked(true, 105);
+    delay.answered(105);
+    delay.add(1, 60, 106);
+    expect(delay.dueMs).toBe(111);
+  });
 });
 
 describe("a driver with event indexes behind a device that answers each frame", () => {
@@ -139,7 +203,51 @@ describe("a driver with event indexes behind a device that answers each frame", 
     rig.pump();
     expect(guest.tx.takeCalls()).toBe(1);
     expect(guest.tx.reapSent()).toBe(1);
-    expect(rig.device.deadlineMs).toBe(Infinity);
+  });
+
+  test("hears of frames that nobody waits for with the next one that somebody does", () => {
+    using rig = new DeviceRig({ echo: true, features });
+    using guest = rig.frontEnd().boot();
+    sendUncalled(rig, guest);
+    guest.receiveMany(1);
+    guest.rx.queue.allowNotifications();
+    guest.rx.takeCalls();
+    rig.backend.canWait = true;
+    guest.send(testFrame(60));
+    rig.pump();
+    expect(guest.rx.takeCalls()).toBe(0);
+    expect(rig.device.deadlineMs - rig.nowMs).toBeLessThanOrEqual(5);
+    rig.backend.canWait = false;
+    guest.send(testFrame(61));
+    rig.pump();
+    expect(guest.rx.takeCalls()).toBe(1);
+    expect(guest.receiveMany(2).map(({ bytes }) => bytes.length)).toEqual([60, 61]);
+  });
+
+  test("hears of frames that nobody waits for within 5 ms when nothing else comes", () => {
+    using rig = new DeviceRig({ echo: true, features });
+    using guest = rig.frontEnd().boot();
+    sendUncalled(rig, guest);
+    guest.receiveMany(1);
+    guest.rx.queue.allowNotifications();
+    guest.rx.takeCalls();
+    rig.backend.canWait = true;
+    guest.send(testFrame(60));
+    rig.pump();
+    expect(guest.rx.takeCalls()).toBe(0);
+    rig.nowMs = rig.device.deadlineMs;
+    rig.pump();
+    expect(guest.rx.takeCalls()).toBe(1);
+  });
+
+  test("hears of them at once when it is owed nothing", () => {
+    using rig = new DeviceRig({ features });
+    using guest = rig.frontEnd().boot();
+    guest.offerBuffers(4);
+    rig.backend.canWait = true;
+    rig.backend.deliver(testFrame(60));
+    rig.pump();
+    expect(guest.rx.takeCalls()).toBe(1);
   });
 
   for (const [what, stop] of [

@@ -5,19 +5,25 @@ const CALL_FRAMES = 32;
 const CALL_BYTES = 1024;
 
 /** How soon a frame that is received is the answer to one that was sent, in ms. */
-const ANSWER_MS = 1;
-/** The score from which the next answer is counted on, the highest, and what a missing answer takes away; one adds 1. */
-const ANSWERS_MIN = 16;
-const ANSWERS_MAX = 32;
-const MISS_COST = 8;
+const ANSWER_MS = 2;
+/** The score from which the next answer is counted on, at first and at most, and how far it goes above. */
+const NEEDED_MIN = 16;
+const NEEDED_MAX = 1024;
+const SPARE = 16;
+/** What an answer that comes late, or not before the next frame, takes away; one in time adds 1. */
+const LATE_COST = 2;
+/** Answers that were counted on and came, after which half the score is enough. */
+const TRUSTED = 64;
 
 /**
- * When the driver is to be called for transmit buffers that it has back already.
+ * When the driver is to be called for what can wait: for transmit buffers that it has back already, and for frames that
+ * nobody waits for (`FrameBatch.canWait`), which it has already too.
  *
- * Drivers look at them anyway when they are called for a received frame, and then want no call any more (used_event of virtio
- * 1.3, 2.7.10). So where each frame of the guest is soon followed by one to the guest, as requests are by answers and
+ * Drivers look at all that anyway when they are called for another frame, and then want no call any more (used_event of virtio
+ * 1.3, 2.7.10). So where frames of the guest are soon followed by one to the guest, as requests are by answers and
  * acknowledgments by the next piece of a stream, the call for a few short frames waits, and most of the time is never made: an
- * interrupt less for the guest. Anywhere else the driver is called at once, for it may hold back its next frame until then.
+ * interrupt less for the guest. Anywhere else the driver is called at once, for it may hold back its next frame until then. A
+ * guest that was made to wait in vain has to show more answers before it is made to wait again.
  */
 export class CallDelay {
   /** When the call is due, in ms; Infinity: nothing is owed. */
@@ -28,14 +34,18 @@ export class CallDelay {
   #bytes = 0;
   /** When frames went back that nothing has followed, in ms; Infinity: something has. */
   #unansweredMs = Infinity;
-  /** The score: answers, up to ANSWERS_MAX, less what missing ones cost. */
+  /** The score, what it has to be, and how often it was right since that changed. */
   #answers = 0;
+  #needed = NEEDED_MIN;
+  #trusted = 0;
 
   /** Begins anew. @param framesMax frames that may wait for a call; 0: none. */
   bind(framesMax: number): void {
     this.#framesMax = Math.min(framesMax, CALL_FRAMES);
     this.#unansweredMs = Infinity;
     this.#answers = 0;
+    this.#needed = NEEDED_MIN;
+    this.#trusted = 0;
     this.#clear();
   }
 
@@ -43,17 +53,17 @@ export class CallDelay {
   add(frames: number, lengthBytes: number, nowMs: number): void {
     this.#frames += frames;
     this.#bytes += lengthBytes;
-    if (this.#unansweredMs !== Infinity) this.#missed();
+    if (nowMs - this.#unansweredMs > ANSWER_MS) this.#late();
     this.#unansweredMs = nowMs;
-    const mayWait = this.#answers >= ANSWERS_MIN && this.#frames < this.#framesMax && this.#bytes < CALL_BYTES;
+    const mayWait = this.#isTrusted && this.#frames < this.#framesMax && this.#bytes < CALL_BYTES;
     this.dueMs = mayWait ? Math.min(this.dueMs, nowMs + CALL_DELAY_MS) : nowMs;
   }
 
-  /** The driver was called for received frames. */
+  /** The driver was called for received frames that cannot wait. */
   answered(nowMs: number): void {
     if (this.#unansweredMs === Infinity) return;
-    if (nowMs - this.#unansweredMs > ANSWER_MS) this.#missed();
-    else if (this.#answers < ANSWERS_MAX) this.#answers++;
+    if (nowMs - this.#unansweredMs > ANSWER_MS) this.#late();
+    else this.#inTime();
     this.#unansweredMs = Infinity;
     // The socket whose bytes these were has most likely got its room.
     this.#bytes = 0;
@@ -61,12 +71,28 @@ export class CallDelay {
 
   /** The call was due, and the driver was asked whether it still wants it: when it waited without an answer, none is counted on. */
   asked(isWanted: boolean, nowMs: number): void {
-    if (isWanted && this.#unansweredMs !== Infinity && this.#unansweredMs < nowMs) this.#answers = 0;
+    if (isWanted && nowMs - this.#unansweredMs > ANSWER_MS) {
+      this.#answers = 0;
+      this.#needed = Math.min(NEEDED_MAX, this.#needed * 2);
+      this.#trusted = 0;
+    }
     this.#clear();
   }
 
-  #missed(): void {
-    this.#answers = Math.max(0, this.#answers - MISS_COST);
+  get #isTrusted(): boolean {
+    return this.#answers >= this.#needed;
+  }
+
+  #inTime(): void {
+    if (this.#isTrusted && ++this.#trusted === TRUSTED) {
+      this.#needed = Math.max(NEEDED_MIN, this.#needed / 2);
+      this.#trusted = 0;
+    }
+    this.#answers = Math.min(this.#answers + 1, this.#needed + SPARE);
+  }
+
+  #late(): void {
+    this.#answers = Math.max(0, this.#answers - LATE_COST);
   }
 
   #clear(): void {

@@ -17,6 +17,8 @@ export const DeviceCounter = {
   txDrained: 8,
   /** Batches popped from transmit rings. */
   txBatches: 9,
+  /** Calls made once more, since a driver showed nothing of the one before. */
+  callsRepeated: 10,
 } as const;
 
 /** How many counters there are. */

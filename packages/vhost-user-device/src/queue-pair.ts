@@ -10,6 +10,7 @@ import { RxQueue } from "@passt-ts/virtio-net/rx-queue";
 import { TxQueue } from "@passt-ts/virtio-net/tx-queue";
 import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
 import { CallDelay } from "./call-delay.ts";
+import { CallRepeat } from "./call-repeat.ts";
 import { DeviceCounter } from "./device-counter.ts";
 import type { Negotiated } from "./features.ts";
 import type { Vring } from "./vring.ts";
@@ -42,7 +43,9 @@ export class QueuePair {
   leavesKicksSuppressed = false;
   /** The queue that was left so. */
   #suppressed: DeviceQueue | null = null;
-  readonly #txCall: CallDelay = new CallDelay();
+  readonly #delay: CallDelay = new CallDelay();
+  readonly #rxRepeat: CallRepeat = new CallRepeat();
+  readonly #txRepeat: CallRepeat = new CallRepeat();
   #rxRing: Vring | null = null;
   #txRing: Vring | null = null;
 
@@ -59,11 +62,13 @@ export class QueuePair {
     // The next queue over this ring knows nothing of it. The old one's memory is still mapped. Frames may have come since
     // the last turn: their driver waits for the call, and the next queue would never make it (EVENT_IDX).
     this.allowKicks();
+    this.#rxRepeat.clear();
+    this.#txRepeat.clear();
     this.notify();
     this.#rxRing = rxRing;
     this.#txRing = txRing;
     // Without event indexes a driver cannot take its wish back.
-    this.#txCall.bind(negotiated.eventIndex ? (txRing?.size ?? 0) >>> 2 : 0);
+    this.#delay.bind(negotiated.eventIndex ? (txRing?.size ?? 0) >>> 2 : 0);
     // A disabled receive ring gets no frames; a disabled transmit ring is emptied without effect.
     const rxQueue = rxRing?.enabled === true ? rxRing.queue : null;
     this.rx.bind(rxQueue, headerLength, mergeable, capabilities);
@@ -83,7 +88,7 @@ export class QueuePair {
 
   /** When {@link QueuePair.notify} is due though nothing happened, or Infinity. */
   get callDueMs(): number {
-    return this.#txCall.dueMs;
+    return Math.min(this.#delay.dueMs, this.#rxRepeat.dueMs, this.#txRepeat.dueMs);
   }
 
   /** Carries what the guest sent. Returns true when more waits. */
@@ -106,7 +111,7 @@ export class QueuePair {
       else this.#counters[DeviceCounter.txDrained] += count;
       const chains = this.tx.complete();
       if (chains === 0) return this.#sleep(ring);
-      this.#txCall.add(chains, this.netCounters[NetCounter.txBytes] - bytesBefore, nowMs);
+      this.#delay.add(chains, this.netCounters[NetCounter.txBytes] - bytesBefore, nowMs);
       this.#counters[DeviceCounter.txBatches]++;
     }
     if (queue.pending() === 0) return this.#sleep(ring);
@@ -143,21 +148,56 @@ export class QueuePair {
   }
 
   /**
-   * Shows the driver what it received, and calls each ring at most once; for what it sent a moment later, as
-   * {@link CallDelay} says, or at once without a time.
+   * Shows the driver what it received, and calls each ring at most once: at once for frames that somebody waits for, a moment
+   * later for the rest, as {@link CallDelay} says, and once more when {@link CallRepeat} says so. Without a time all is due.
    */
   notify(nowMs: number = Infinity): void {
     this.rx.publish();
-    const rx = this.#rxRing;
-    const tx = this.#txRing;
-    if (rx !== null && (this.rx.needsNotification() || rx.callDue) && rx.call()) {
+    const isDue = nowMs >= this.#delay.dueMs;
+    // What a driver wants that has not heard of its frames says nothing about what it waits for.
+    const isDeaf = isDue && this.#rxRepeat.dueMs !== Infinity && this.rx.isNotificationUnheard();
+    const isRxWanted = this.#notifyRx(isDue, nowMs);
+    const isTxWanted = this.#notifyTx(isDue, nowMs);
+    if (isDue) this.#delay.asked(!isDeaf && (isRxWanted || isTxWanted), nowMs);
+  }
+
+  /** Returns whether the driver wanted a call. */
+  #notifyRx(isDue: boolean, nowMs: number): boolean {
+    const ring = this.#rxRing;
+    if (ring === null) return false;
+    const { isUrgent } = this.rx;
+    const canWait = !isUrgent && !isDue && this.#delay.dueMs !== Infinity;
+    const isWanted = !canWait && this.rx.needsNotification();
+    if (!(isWanted || ring.callDue)) {
+      if (this.#isUnheard(this.#rxRepeat, this.rx, isUrgent, nowMs)) this.#callAgain(ring);
+    } else if (ring.call()) {
       this.#counters[DeviceCounter.callsRx]++;
-      this.#txCall.answered(nowMs);
+      if (this.rx.isNotificationUnheard()) this.#rxRepeat.called(nowMs);
+      if (isUrgent) this.#delay.answered(nowMs);
     }
-    if (tx === null || !(nowMs >= this.#txCall.dueMs || tx.callDue)) return;
-    const isWanted = this.tx.needsNotification();
-    this.#txCall.asked(isWanted, nowMs);
-    if ((isWanted || tx.callDue) && tx.call()) this.#counters[DeviceCounter.callsTx]++;
+    return isWanted;
+  }
+
+  /** Returns whether the driver wanted a call. */
+  #notifyTx(isDue: boolean, nowMs: number): boolean {
+    const ring = this.#txRing;
+    if (ring === null) return false;
+    const isWanted = isDue && this.tx.needsNotification();
+    if (!(isWanted || ring.callDue)) {
+      if (this.#isUnheard(this.#txRepeat, this.tx, false, nowMs)) this.#callAgain(ring);
+    } else if (ring.call()) {
+      this.#counters[DeviceCounter.callsTx]++;
+      if (this.tx.isNotificationUnheard()) this.#txRepeat.called(nowMs);
+    }
+    return isWanted;
+  }
+
+  #isUnheard(repeat: CallRepeat, queue: RxQueue | TxQueue, hasNews: boolean, nowMs: number): boolean {
+    return repeat.dueMs !== Infinity && repeat.isDue(queue.isNotificationUnheard(), hasNews, nowMs);
+  }
+
+  #callAgain(ring: Vring): void {
+    if (ring.call()) this.#counters[DeviceCounter.callsRepeated]++;
   }
 }
 

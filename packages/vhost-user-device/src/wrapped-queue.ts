@@ -50,6 +50,10 @@ export class WrappedQueue implements DeviceQueue {
     return this.inner.needsNotification();
   }
 
+  isNotificationUnheard(): boolean {
+    return this.inner.isNotificationUnheard();
+  }
+
   suppressKicks(): void {
     this.inner.suppressKicks();
   }

@@ -225,6 +225,23 @@ test("flush does not notify: publish stores used.idx once, then one question for
   }
 });
 
+test("frames are urgent, until the driver is asked, but for those that can wait", () => {
+  const rig = new ReceiveRig();
+  const send = (canWait: number): boolean => {
+    const index = rig.rx.reserve(60);
+    rig.rx.frames.canWait[index] = canWait;
+    rig.rx.commit(index, 60);
+    return rig.rx.isUrgent;
+  };
+  expect([rig.rx.isUrgent, send(1), send(0), send(1)]).toEqual([false, false, true, true]);
+  rig.rx.publish();
+  rig.rx.needsNotification();
+  expect(rig.rx.isUrgent).toBe(false);
+  // What one frame said is forgotten with it.
+  rig.rx.commit(rig.rx.reserve(60), 60);
+  expect(rig.rx.isUrgent).toBe(true);
+});
+
 test("a driver that wants no notifications gets none", () => {
   const rig = new ReceiveRig();
   rig.driver.queue.suppressNotifications();

@@ -60,6 +60,7 @@ export class RxQueue implements RxSink {
   /** The oldest reserved frame; those before it are committed. */
   #oldest = 0;
   #unpublished = 0;
+  #isUrgent = false;
   #wanted = false;
   /** What the last frame that found no room needed. */
   #refusedBytes = 0;
@@ -147,6 +148,7 @@ export class RxQueue implements RxSink {
     frames.offset[index] = this.#headerLength;
     frames.length[index] = lengthBytes;
     frames.clearOffload(index);
+    frames.canWait[index] = 0;
     frames.count = index + 1;
     return index;
   }
@@ -165,6 +167,7 @@ export class RxQueue implements RxSink {
     }
     this.#header.write(frames, index, this.#headerLength, this.#elementCount[index]);
     this.#push(index, paddedBytes + this.#headerLength);
+    if (frames.canWait[index] === 0) this.#isUrgent = true;
     this.counters[NetCounter.rxFrames]++;
     this.counters[NetCounter.rxBytes] += paddedBytes;
     this.#oldest++;
@@ -188,9 +191,20 @@ export class RxQueue implements RxSink {
     return true;
   }
 
+  /** A frame that cannot wait (`FrameBatch.canWait`) was committed since {@link RxQueue.needsNotification} was last asked. */
+  get isUrgent(): boolean {
+    return this.#isUrgent;
+  }
+
   /** Says whether the driver wants to hear of the frames that were published since this was last asked. */
   needsNotification(): boolean {
+    this.#isUrgent = false;
     return this.#queue?.needsNotification() ?? false;
+  }
+
+  /** See `DeviceQueue.isNotificationUnheard`. */
+  isNotificationUnheard(): boolean {
+    return this.#queue?.isNotificationUnheard() ?? false;
   }
 
   wantRoom(wanted: boolean): boolean {

@@ -116,6 +116,11 @@ export class TxQueue {
     return this.#queue?.needsNotification() ?? false;
   }
 
+  /** See `DeviceQueue.isNotificationUnheard`. */
+  isNotificationUnheard(): boolean {
+    return this.#queue?.isNotificationUnheard() ?? false;
+  }
+
   /** Adds the frame in an element to the batch: -1, or the counter of the reason why it is dropped. */
   #addFrame(frames: FrameBatch, element: number): number {
     const elements = this.#elements;

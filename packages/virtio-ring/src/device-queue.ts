@@ -71,6 +71,12 @@ export interface DeviceQueue {
   /** Says whether the driver wants a notification for what was published since this was last asked. */
   needsNotification(): boolean;
 
+  /**
+   * Says whether the driver has shown nothing since {@link DeviceQueue.needsNotification} was last true: with event indexes a
+   * driver that heard of it says where it waits next, or that it does not (virtio 1.3, 2.7.10 and 2.8.10). Never without them.
+   */
+  isNotificationUnheard(): boolean;
+
   /** Asks the driver for no kicks for now; it may send some all the same. */
   suppressKicks(): void;
 

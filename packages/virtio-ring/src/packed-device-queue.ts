@@ -86,6 +86,8 @@ export class PackedDeviceQueue implements DeviceQueue {
   #batchOpen = false;
   // Descriptors published since needsNotification was last asked.
   #unsignalled = 0;
+  /** The word of the driver when it was last to be notified; UNKNOWN: it never was, or cannot say that it was. */
+  #eventNotified: number = UNKNOWN;
   /** The word that the driver was told last; a predecessor may have left any. */
   #event: number = UNKNOWN;
   #suppressed = false;
@@ -265,7 +267,13 @@ export class PackedDeviceQueue implements DeviceQueue {
     // The load comes after the store of the flags in the one order that all threads see (Atomics are sequentially
     // consistent): a driver that stores its wish and then finds no news is seen here.
     const event = Atomics.load(this.#driverEvent, 0);
-    return wantsEvent(event, this.#eventIndex, this.size, this.#published, unsignalled);
+    const wanted = wantsEvent(event, this.#eventIndex, this.size, this.#published, unsignalled);
+    if (wanted && this.#eventIndex) this.#eventNotified = event;
+    return wanted;
+  }
+
+  isNotificationUnheard(): boolean {
+    return this.#eventNotified === Atomics.load(this.#driverEvent, 0);
   }
 
   suppressKicks(): void {

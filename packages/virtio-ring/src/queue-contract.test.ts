@@ -4,7 +4,7 @@ import { DescriptorChain } from "./descriptor-chain.ts";
 import { type DeviceQueue, PopResult } from "./device-queue.ts";
 import type { DriverQueue } from "./driver-queue.ts";
 import { Elements } from "./elements.ts";
-import { packedFormat } from "./ring-format.ts";
+import { packedFormat, splitFormat } from "./ring-format.ts";
 import { guestParts } from "./testing/guest-ring.ts";
 import { describeKind, makeQueues, QUEUE_KINDS, type QueueKind, tablesIn } from "./testing/queues.ts";
 
@@ -192,6 +192,42 @@ for (const kind of QUEUE_KINDS) {
           pool.truncate(0);
         }
       });
+    });
+  }
+
+  const can = kind.eventIndex ? "is unheard until the driver says where it waits next" : "never counts as unheard";
+  test(`${describeKind(kind)}: a notification ${can}`, () => {
+    const { driver, device, pool, elements, dataAddress } = makeRig(kind, false);
+    const carry = (): boolean => {
+      driver.add(new DescriptorChain(1).writable(dataAddress, 9));
+      driver.publish();
+      device.push(elements.head[device.pop(elements, pool)], 9);
+      device.publish();
+      return device.needsNotification();
+    };
+    expect(device.isNotificationUnheard()).toBe(false);
+    for (let i = 0; i < 3; i++) {
+      expect(carry()).toBe(true);
+      expect(device.isNotificationUnheard()).toBe(kind.eventIndex);
+      expect(reapAll(driver).length).toBe(1);
+      driver.allowNotifications();
+      expect(device.isNotificationUnheard()).toBe(false);
+    }
+  });
+
+  if (kind.eventIndex && kind.format === splitFormat) {
+    test(`${describeKind(kind)}: nor does one count as unheard when the driver has given buffers since`, () => {
+      const { driver, device, pool, elements, dataAddress } = makeRig(kind, false);
+      const add = (): void => {
+        driver.add(new DescriptorChain(1).writable(dataAddress, 9));
+        driver.publish();
+      };
+      add();
+      device.push(elements.head[device.pop(elements, pool)], 9);
+      device.publish();
+      expect([device.needsNotification(), device.isNotificationUnheard()]).toEqual([true, true]);
+      add();
+      expect(device.isNotificationUnheard()).toBe(false);
     });
   }
 

@@ -60,6 +60,9 @@ export class SplitDeviceQueue implements DeviceQueue {
   #published: number;
   // Chains published since needsNotification was last asked: a count, so that no number of them looks like none.
   #unsignalled = 0;
+  /** What the driver waited for when it was last to be notified; -1: it never was, or cannot say so. */
+  #eventNotified = -1;
+  #indexNotified = -1;
   #kicks: number = Kicks.unknown;
   // Descriptors of the ring in the chain popped last.
   #walked = 0;
@@ -201,7 +204,19 @@ export class SplitDeviceQueue implements DeviceQueue {
     // consistent): a driver that stores its wish and then finds no news is seen here.
     if (!this.#eventIndex) return (Atomics.load(this.#available, Available.flags) & NO_INTERRUPT) === 0;
     const event = Atomics.load(this.#available, Available.ring + this.size);
-    return unsignalled > 0xffff || passedEvent(event, this.#published, this.#published - unsignalled);
+    const wanted = unsignalled > 0xffff || passedEvent(event, this.#published, this.#published - unsignalled);
+    if (wanted) {
+      this.#eventNotified = event;
+      this.#indexNotified = Atomics.load(this.#available, Available.index);
+    }
+    return wanted;
+  }
+
+  isNotificationUnheard(): boolean {
+    return (
+      this.#eventNotified === Atomics.load(this.#available, Available.ring + this.size) &&
+      this.#indexNotified === Atomics.load(this.#available, Available.index)
+    );
   }
 
   suppressKicks(): void {

@@ -14,6 +14,8 @@ export interface RecordedFrame {
   readonly headerLength: number;
   readonly checksumStart: number;
   readonly checksumOffset: number;
+  /** As the engine marked it; a guest does not see it. */
+  readonly canWait?: boolean;
 }
 
 /** Everything is optional: `new RecordingSink()` is a ready sink whose frames are one entry behind a 12-byte header. */
@@ -176,6 +178,7 @@ export class RecordingSink implements RxSink {
     frames.offset[index] = this.#headerLength;
     frames.length[index] = lengthBytes;
     frames.clearOffload(index);
+    frames.canWait[index] = 0;
     frames.count = index + 1;
     this.elements -= elements;
     return index;
@@ -203,6 +206,7 @@ export class RecordingSink implements RxSink {
       headerLength: frames.headerLength[index],
       checksumStart: frames.checksumStart[index],
       checksumOffset: frames.checksumOffset[index],
+      canWait: frames.canWait[index] === 1,
     });
     this.#checkOutside(index, reserved);
     const needed = Math.max(lengthBytes, ETHERNET_BYTES_MIN) + this.#headerLength;

@@ -40,6 +40,7 @@ export class NullSink implements RxSink {
     frames.offset[index] = HEADER_BYTES;
     frames.length[index] = lengthBytes;
     frames.clearOffload(index);
+    frames.canWait[index] = 0;
     frames.count = index + 1;
     return index;
   }

@@ -25,6 +25,8 @@ export class RecordingBackend implements NetBackend {
   capabilities: number;
   /** Send each frame of the guest back to it. */
   echo: boolean;
+  /** Mark what is delivered as frames that nobody waits for. */
+  canWait = false;
   /** Frames that one turn delivers at most. */
   framesPerTurn = 64;
   /** What setCapabilities answers. */
@@ -107,6 +109,7 @@ export class RecordingBackend implements NetBackend {
       }
       if (index < 0) return index === Refused.noRoom && sink.wantRoom(true);
       this.#waiting.shift();
+      sink.frames.canWait[index] = this.canWait ? 1 : 0;
       this.#scratch.set(frame);
       const iov = sink.frames.select(index, new Iov(sink.frames.pool));
       scatter(iov, sink.frames.offset[index], this.#scratchWindow, 0, frame.length);
