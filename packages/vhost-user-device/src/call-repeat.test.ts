@@ -35,7 +35,55 @@ describe("when to call again", () => {
       false,
       false,
     ]);
-    expect(repeat.dueMs).toBeCloseTo(110.06);
+    expect(repeat.dueMs).toBeCloseTo(105.06);
+  });
+});
+
+describe("how long a driver has", () => {
+  /** How long after a call that is not heard the next one is due. */
+  const patienceMs = (repeat: CallRepeat): number => {
+    repeat.called(100);
+    return repeat.dueMs - 100;
+  };
+
+  const miss = (repeat: CallRepeat): void => {
+    repeat.called(100);
+    repeat.isDue(true, false, 200);
+  };
+
+  const hear = (repeat: CallRepeat, times: number): void => {
+    for (let i = 0; i < times; i++) {
+      repeat.called(100);
+      repeat.isDue(false, false, 100);
+    }
+  };
+
+  test("half as long after each call that it did not hear, but a quarter of a millisecond at least", () => {
+    const repeat = new CallRepeat();
+    const seen = [5, 2.5, 1.25, 0.625, 0.3125, 0.25, 0.25].map((expectedMs) => {
+      const seenMs = patienceMs(repeat);
+      miss(repeat);
+      return [expectedMs, seenMs];
+    });
+    for (const [expectedMs, seenMs] of seen) expect(seenMs).toBeCloseTo(expectedMs);
+  });
+
+  test("twice as long after 64 calls in a row that it heard, but 5 ms at most", () => {
+    const repeat = new CallRepeat();
+    for (let i = 0; i < 2; i++) miss(repeat);
+    hear(repeat, 63);
+    expect(patienceMs(repeat)).toBeCloseTo(1.25);
+    hear(repeat, 1);
+    expect(patienceMs(repeat)).toBeCloseTo(2.5);
+    hear(repeat, 1000);
+    expect(patienceMs(repeat)).toBeCloseTo(5);
+  });
+
+  test("calls for news say nothing of it: the driver may only be slow", () => {
+    const repeat = new CallRepeat();
+    repeat.called(100);
+    expect(repeat.isDue(true, true, 101)).toBe(true);
+    expect(patienceMs(repeat)).toBeCloseTo(5);
   });
 });
 
