@@ -16,9 +16,9 @@ const objectsMax = 1000;
 /** What so many of the smallest objects take, and what a program compiled anew may. */
 const bytesMax = 256 * 1024;
 /** Frames for which allocations are counted: few enough that the engine does not collect in between. */
-const firstFrames = 200_000;
+const countedFrames = 200_000;
 /** Ten bytes for each of them, which are no object. */
-const madeBytesMax = 10 * firstFrames;
+const madeBytesMax = 10 * countedFrames;
 const patienceMs = 60_000;
 
 const guest = 0x0a000002;
@@ -68,13 +68,21 @@ function carry(work: () => void, count: () => number, by: number): void {
 
 const ask = (look: Look): Heap => report.ask(look, () => driver.wake());
 
-/** What was allocated for the first frames, kept or not, in bytes. */
-function madeBytes(work: () => void, count: () => number): number {
-  ask(Look.collected);
-  const roomBytes = ask(Look.room).bytes;
-  ask(Look.collected);
-  carry(work, count, firstFrames);
-  return roomBytes - ask(Look.room).bytes;
+/**
+ * What was allocated for some frames, kept or not, in bytes: the most of so many looks, as a collection of the engine's own in
+ * the middle hides what was made before it.
+ */
+function madeBytes(work: () => void, count: () => number, looks: number): number {
+  let most = 0;
+  for (let look = 0; look < looks && most < madeBytesMax; look++) {
+    ask(Look.collected);
+    const roomBytes = ask(Look.room).bytes;
+    // What was asked made garbage to find the room.
+    ask(Look.collected);
+    carry(work, count, countedFrames);
+    most = Math.max(most, roomBytes - ask(Look.room).bytes);
+  }
+  return most;
 }
 
 /** What lies on the heap after the frames and did not before. */
@@ -91,7 +99,7 @@ function soak(work: () => void, count: () => number): void {
   const { objects, bytes } = kept(work, count);
   expect(objects).toBeLessThan(objectsMax);
   expect(bytes).toBeLessThan(bytesMax);
-  expect(madeBytes(work, count)).toBeLessThan(madeBytesMax);
+  expect(madeBytes(work, count, 2)).toBeLessThan(madeBytesMax);
 }
 
 /** A connection from the guest to a socket of ours. */
@@ -186,8 +194,9 @@ test(
 /** What `look` sees of datagrams to the host that a data plane with this fault carries. */
 async function withFault<T>(fault: Fault, look: (work: () => void, count: () => number) => T): Promise<T> {
   const [sound, soundDriver] = [daemon, driver];
-  daemon = await startDaemon(fault);
-  driver = new RingDriver(daemon.path, queueSize, segmentation);
+  await using faulty = await startDaemon(fault);
+  using faultyDriver = new RingDriver(faulty.path, queueSize, segmentation);
+  [daemon, driver] = [faulty, faultyDriver];
   try {
     using datagrams = new Datagrams(driver, guest, gateway);
     return look(
@@ -195,8 +204,6 @@ async function withFault<T>(fault: Fault, look: (work: () => void, count: () => 
       () => driver.sent,
     );
   } finally {
-    driver[Symbol.dispose]();
-    await daemon[Symbol.asyncDispose]();
     [daemon, driver] = [sound, soundDriver];
   }
 }
@@ -212,13 +219,8 @@ test(
 test(
   "an object made for each frame shows in what was made",
   async () => {
-    // A collection of the engine's own in the middle hides what was made before it: then look once more.
-    const seen = await withFault("makes", (work, count) => {
-      let most = madeBytes(work, count);
-      for (let looks = 1; looks < 8 && most < madeBytesMax; looks++) most = Math.max(most, madeBytes(work, count));
-      return most;
-    });
-    expect(seen).toBeGreaterThan(madeBytesMax);
+    const seen = await withFault("makes", (work, count) => madeBytes(work, count, 8));
+    expect(seen).toBeGreaterThanOrEqual(madeBytesMax);
   },
   patienceMs,
 );

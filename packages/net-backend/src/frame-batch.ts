@@ -26,7 +26,10 @@ export class FrameBatch {
   readonly headerLength: Uint16Array;
   readonly checksumStart: Uint16Array;
   readonly checksumOffset: Uint16Array;
-  /** 1: nobody waits for this frame to the guest, whose driver may hear of it with the next one. */
+  /**
+   * 1: nobody waits for this frame to the guest, whose driver may hear of it with the next one. It is no part of the header:
+   * a sink zeroes it when it reserves the frame.
+   */
   readonly canWait: Uint8Array;
   /** Frames in the batch. */
   count = 0;

@@ -11,6 +11,8 @@ export const OFFERED_WINDOW_SCALE = 8;
 const WINDOW_MAX = 0xffff << OFFERED_WINDOW_SCALE;
 /** How long an acknowledgment owed, or a window found too small, waits before it is looked at again, in ms. */
 const ACK_INTERVAL_MS = 10;
+/** What is left of the window that the guest knows, in bytes, with which it does not wait for more. */
+const ROOM_BYTES = 4096;
 
 /**
  * Decides what is acknowledged to the guest and which window it gets, and sends it.
@@ -61,8 +63,7 @@ export class Acknowledger {
     const { flow } = connection;
     if (this.#isWorthSending(connection, acknowledgment, edge) && connection.ackDue === 0) connection.ackDue = 1;
     if (connection.ackDue > 0) {
-      // Of what was taken in order a guest may hear later; a window that opens, a gap, and a probe are answered now.
-      const canWait = connection.ackDue === 1 && acknowledgment !== connection.ackSent && connection.windowLow === 0;
+      const canWait = acknowledgment !== connection.ackSent && hasRoomToSend(connection);
       const sequence = acceptableSequence(connection);
       this.#builder.selectFlow(connection);
       while (connection.ackDue > 0) {
@@ -131,4 +132,10 @@ export class Acknowledger {
     }
     return seqMax(rcvEdge, seqAdd(rcvNxt, room));
   }
+}
+
+/** Nothing keeps the guest from sending on: no gap, no window that it has filled, no socket that did not take all of it. */
+function hasRoomToSend(connection: Connection): boolean {
+  const { ackDue, blocked, windowLow, rcvEdge, rcvNxt } = connection;
+  return ackDue === 1 && blocked === 0 && windowLow === 0 && seqDiff(rcvEdge, rcvNxt) >= ROOM_BYTES;
 }

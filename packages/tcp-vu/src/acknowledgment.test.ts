@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { EngineRig, GATEWAY4 } from "./testing/engine-rig.ts";
 import { F } from "./testing/frames.ts";
 import { type GuestEnd, openOutbound, pattern, synOptions } from "./testing/guest-end.ts";
@@ -22,22 +22,48 @@ test("what a batch brought is acknowledged with one segment", () => {
   expect(rig.take()).toMatchObject([{ flags: F.ack, sequence: end.expected, acknowledgment: end.next + 40 }]);
 });
 
-test("an acknowledgment of what came in order can wait; one of a gap, of a repetition, or that opens the window cannot", () => {
-  const rig = new EngineRig();
-  const end = openSlow(rig, 8192);
-  const canWait = () => rig.take().map(({ frame }) => frame.canWait);
-  end.socket.drains = true;
-  end.send(pattern(10));
-  expect(canWait()).toEqual([true]);
-  rig.input(end.segment({ sequence: end.next + 10, payload: pattern(10) }));
-  expect(canWait()).toEqual([false, false]);
-  rig.input(end.segment({ sequence: end.next - 1, payload: [0] }));
-  expect(canWait()).toEqual([false]);
-  end.socket.drains = false;
-  end.send(pattern(7000));
-  expect(rig.take()).toEqual([]);
-  end.socket.unacknowledgedBytes = 100;
-  expect(rig.pass(10).map(({ frame }) => frame.canWait)).toEqual([false]);
+describe("an acknowledgment", () => {
+  const canWait = (rig: EngineRig) => rig.take().map(({ frame }) => frame.canWait);
+
+  test("of what came in order can wait, of a FIN as well", () => {
+    const rig = new EngineRig();
+    const end = openSlow(rig);
+    end.socket.drains = true;
+    end.send(pattern(10));
+    expect(canWait(rig)).toEqual([true]);
+    rig.input(end.segment({ flags: F.ack | F.fin }));
+    expect(canWait(rig)).toEqual([true]);
+  });
+
+  test("of a gap or of a repetition cannot", () => {
+    const rig = new EngineRig();
+    const end = openSlow(rig);
+    rig.input(end.segment({ sequence: end.next + 10, payload: pattern(10) }));
+    expect(canWait(rig)).toEqual([false, false]);
+    rig.input(end.segment({ sequence: end.next - 1, payload: [0] }));
+    expect(canWait(rig)).toEqual([false]);
+  });
+
+  test("that opens a window which the guest has filled cannot", () => {
+    const rig = new EngineRig();
+    const end = openSlow(rig, 65_536);
+    end.send(pattern(63_000));
+    expect(rig.take()).toEqual([]);
+    end.socket.unacknowledgedBytes = 0;
+    end.socket.queuedBytes = 0;
+    const acknowledgments = rig.pass(10);
+    expect(acknowledgments.map(({ frame }) => frame.canWait)).toEqual([false]);
+    expect(acknowledgments[0]?.acknowledgment).toBe(end.next);
+  });
+
+  test("of a part, when the socket did not take the rest, cannot", () => {
+    const rig = new EngineRig();
+    const end = openOutbound(rig, { destination: GATEWAY4 });
+    end.socket.drains = false;
+    end.socket.sendBufferBytes = 100;
+    end.send(pattern(1000));
+    expect(canWait(rig)).not.toContain(true);
+  });
 });
 
 test("payload that waits for the peer's kernel is acknowledged when it has it: looked up every 10 ms, while some is owed", () => {

@@ -103,6 +103,18 @@ describe("when the call is due", () => {
     expect(delay.dueMs).toBe(135);
   });
 
+  test("at once again when frames go on and on without an answer, however soon they follow each other", () => {
+    const delay = delayAfter(1000);
+    let waiting = 0;
+    for (let nowMs = 100; nowMs < 300; nowMs++) {
+      if (nowMs >= delay.dueMs) delay.asked(true, nowMs);
+      delay.add(1, 60, nowMs);
+      if (delay.dueMs > nowMs) waiting = nowMs;
+    }
+    expect(waiting).toBeGreaterThan(100);
+    expect(waiting).toBeLessThan(150);
+  });
+
   /** How many answers in time it takes until a call waits. */
   function answersUntilItWaits(delay: CallDelay): number {
     for (let answers = 0; answers < 10_000; answers++) {
@@ -237,8 +249,29 @@ describe("a driver with event indexes behind a device that answers each frame", 
     expect(guest.rx.takeCalls()).toBe(0);
     rig.nowMs = rig.device.deadlineMs;
     rig.pump();
-    expect(guest.rx.takeCalls()).toBe(1);
+    expect([guest.rx.takeCalls(), rig.device.counters[DeviceCounter.callsRepeated]]).toEqual([1, 0]);
   });
+
+  for (const [what, stop] of [
+    ["its ring stops", (guest: TestFrontEnd) => void guest.stopRing(guest.rx)],
+    ["its rings are bound anew", (guest: TestFrontEnd) => guest.enableRing(guest.tx, false)],
+  ] as const) {
+    test(`hears of them when ${what}`, () => {
+      using rig = new DeviceRig({ echo: true, features });
+      using guest = rig.frontEnd().boot();
+      sendUncalled(rig, guest);
+      guest.receiveMany(1);
+      guest.rx.queue.allowNotifications();
+      guest.rx.takeCalls();
+      rig.backend.canWait = true;
+      guest.send(testFrame(60));
+      rig.pump();
+      expect(guest.rx.takeCalls()).toBe(0);
+      stop(guest);
+      rig.pump();
+      expect(guest.rx.takeCalls()).toBe(1);
+    });
+  }
 
   test("hears of them at once when it is owed nothing", () => {
     using rig = new DeviceRig({ features });

@@ -10,7 +10,7 @@ const ANSWER_MS = 2;
 const NEEDED_MIN = 16;
 const NEEDED_MAX = 1024;
 const SPARE = 16;
-/** What an answer that comes late, or not before the next frame, takes away; one in time adds 1. */
+/** What a frame takes away whose answer is late; an answer in time adds 1. */
 const LATE_COST = 2;
 /** Answers that were counted on and came, after which half the score is enough. */
 const TRUSTED = 64;
@@ -32,7 +32,7 @@ export class CallDelay {
   /** Frames since the driver was last asked, and bytes since it was last called for received frames. */
   #frames = 0;
   #bytes = 0;
-  /** When frames went back that nothing has followed, in ms; Infinity: something has. */
+  /** When the first frames went back that nothing has followed, in ms; Infinity: something has. */
   #unansweredMs = Infinity;
   /** The score, what it has to be, and how often it was right since that changed. */
   #answers = 0;
@@ -53,8 +53,10 @@ export class CallDelay {
   add(frames: number, lengthBytes: number, nowMs: number): void {
     this.#frames += frames;
     this.#bytes += lengthBytes;
-    if (nowMs - this.#unansweredMs > ANSWER_MS) this.#late();
-    this.#unansweredMs = nowMs;
+    if (nowMs - this.#unansweredMs > ANSWER_MS) {
+      this.#late();
+      this.#unansweredMs = nowMs;
+    } else this.#unansweredMs = Math.min(this.#unansweredMs, nowMs);
     const mayWait = this.#isTrusted && this.#frames < this.#framesMax && this.#bytes < CALL_BYTES;
     this.dueMs = mayWait ? Math.min(this.dueMs, nowMs + CALL_DELAY_MS) : nowMs;
   }

@@ -209,6 +209,33 @@ describe("in-band notifications", () => {
     expect(rig.device.deadlineMs).toBe(Infinity);
   });
 
+  test("a full channel is tried again every millisecond, also for a driver that has not heard its last call", () => {
+    const offer = featureMask(EVENT_IDX);
+    using rig = new DeviceRig({ features: { offer, offerProtocol: INBAND } });
+    using guest = rig.frontEnd({ noKickFds: true, noCallFds: true });
+    using channel = new Channel();
+    guest.negotiate();
+    guest.session.setBackEndChannel(channel.fd);
+    guest.shareMemory();
+    guest.startRing(guest.rx);
+    guest.enableRing(guest.rx, true);
+    guest.settle();
+    guest.offerBuffers(8);
+    channel.take();
+    rig.backend.deliver(testFrame(60));
+    rig.pump();
+    expect(channel.take()).toEqual(["VRING_CALL 0"]);
+    channel.fill();
+    for (let i = 0; i < 5; i++) {
+      rig.nowMs += 100;
+      rig.pump();
+      expect(rig.device.deadlineMs).toBeGreaterThanOrEqual(rig.nowMs);
+    }
+    channel.take();
+    rig.pump();
+    expect(channel.take()).toEqual(["VRING_CALL 0"]);
+  });
+
   test("a channel that is full and goes away is not waited for", () => {
     using rig = new DeviceRig({ echo: true, features: { offerProtocol: INBAND } });
     using guest = rig.frontEnd({ noKickFds: true, noCallFds: true });

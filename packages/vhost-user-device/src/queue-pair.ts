@@ -62,9 +62,9 @@ export class QueuePair {
     // The next queue over this ring knows nothing of it. The old one's memory is still mapped. Frames may have come since
     // the last turn: their driver waits for the call, and the next queue would never make it (EVENT_IDX).
     this.allowKicks();
-    this.#rxRepeat.clear();
-    this.#txRepeat.clear();
     this.notify();
+    this.#rxRepeat.bind();
+    this.#txRepeat.bind();
     this.#rxRing = rxRing;
     this.#txRing = txRing;
     // Without event indexes a driver cannot take its wish back.
@@ -153,52 +153,47 @@ export class QueuePair {
    */
   notify(nowMs: number = Infinity): void {
     this.rx.publish();
+    const rx = this.#rxRing;
+    const tx = this.#txRing;
     const isDue = nowMs >= this.#delay.dueMs;
-    // What a driver wants that has not heard of its frames says nothing about what it waits for.
-    const isDeaf = isDue && this.#rxRepeat.dueMs !== Infinity && this.rx.isNotificationUnheard();
-    const isRxWanted = this.#notifyRx(isDue, nowMs);
-    const isTxWanted = this.#notifyTx(isDue, nowMs);
+    // What a driver wants that has not heard its call says nothing about what it waits for.
+    const isDeaf = isDue && (isUnheard(this.#rxRepeat, this.rx) || isUnheard(this.#txRepeat, this.tx));
+    const { isUrgent } = this.rx;
+    const canWait = !isUrgent && !isDue && this.#delay.dueMs !== Infinity;
+    const isRxWanted = !canWait && this.rx.needsNotification();
+    const isTxWanted = isDue && this.tx.needsNotification();
+    if (rx !== null && this.#call(rx, this.rx, this.#rxRepeat, isRxWanted, isUrgent, nowMs)) {
+      this.#counters[DeviceCounter.callsRx]++;
+      if (isUrgent) this.#delay.answered(nowMs);
+    }
+    if (tx !== null && this.#call(tx, this.tx, this.#txRepeat, isTxWanted, false, nowMs)) {
+      this.#counters[DeviceCounter.callsTx]++;
+    }
     if (isDue) this.#delay.asked(!isDeaf && (isRxWanted || isTxWanted), nowMs);
   }
 
-  /** Returns whether the driver wanted a call. */
-  #notifyRx(isDue: boolean, nowMs: number): boolean {
-    const ring = this.#rxRing;
-    if (ring === null) return false;
-    const { isUrgent } = this.rx;
-    const canWait = !isUrgent && !isDue && this.#delay.dueMs !== Infinity;
-    const isWanted = !canWait && this.rx.needsNotification();
-    if (!(isWanted || ring.callDue)) {
-      if (this.#isUnheard(this.#rxRepeat, this.rx, isUrgent, nowMs)) this.#callAgain(ring);
-    } else if (ring.call()) {
-      this.#counters[DeviceCounter.callsRx]++;
-      if (this.rx.isNotificationUnheard()) this.#rxRepeat.called(nowMs);
-      if (isUrgent) this.#delay.answered(nowMs);
+  /** Calls a ring when that is wanted, or once more. Returns whether it was called because that was wanted. */
+  #call(
+    ring: Vring,
+    queue: RxQueue | TxQueue,
+    repeat: CallRepeat,
+    isWanted: boolean,
+    hasNews: boolean,
+    nowMs: number,
+  ): boolean {
+    if (isWanted || ring.callDue) {
+      const isCalled = ring.call();
+      repeat.called(isCalled && queue.isNotificationUnheard() ? nowMs : Infinity);
+      return isCalled;
     }
-    return isWanted;
+    const isAgain = repeat.isPending && repeat.isDue(queue.isNotificationUnheard(), hasNews, nowMs);
+    if (isAgain && ring.call()) this.#counters[DeviceCounter.callsRepeated]++;
+    return false;
   }
+}
 
-  /** Returns whether the driver wanted a call. */
-  #notifyTx(isDue: boolean, nowMs: number): boolean {
-    const ring = this.#txRing;
-    if (ring === null) return false;
-    const isWanted = isDue && this.tx.needsNotification();
-    if (!(isWanted || ring.callDue)) {
-      if (this.#isUnheard(this.#txRepeat, this.tx, false, nowMs)) this.#callAgain(ring);
-    } else if (ring.call()) {
-      this.#counters[DeviceCounter.callsTx]++;
-      if (this.tx.isNotificationUnheard()) this.#txRepeat.called(nowMs);
-    }
-    return isWanted;
-  }
-
-  #isUnheard(repeat: CallRepeat, queue: RxQueue | TxQueue, hasNews: boolean, nowMs: number): boolean {
-    return repeat.dueMs !== Infinity && repeat.isDue(queue.isNotificationUnheard(), hasNews, nowMs);
-  }
-
-  #callAgain(ring: Vring): void {
-    if (ring.call()) this.#counters[DeviceCounter.callsRepeated]++;
-  }
+function isUnheard(repeat: CallRepeat, queue: RxQueue | TxQueue): boolean {
+  return repeat.isPending && queue.isNotificationUnheard();
 }
 
 function isPolled(ring: Vring | null): boolean {

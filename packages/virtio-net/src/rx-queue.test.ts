@@ -242,6 +242,16 @@ test("frames are urgent, until the driver is asked, but for those that can wait"
   expect(rig.rx.isUrgent).toBe(true);
 });
 
+test("a frame that finds no room makes those urgent that have it", () => {
+  const rig = new ReceiveRig();
+  for (let index = rig.rx.reserve(60); index >= 0; index = rig.rx.reserve(60)) {
+    rig.rx.frames.canWait[index] = 1;
+    expect(rig.rx.isUrgent).toBe(false);
+    rig.rx.commit(index, 60);
+  }
+  expect(rig.rx.isUrgent).toBe(true);
+});
+
 test("a driver that wants no notifications gets none", () => {
   const rig = new ReceiveRig();
   rig.driver.queue.suppressNotifications();

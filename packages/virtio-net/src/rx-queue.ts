@@ -191,7 +191,7 @@ export class RxQueue implements RxSink {
     return true;
   }
 
-  /** A frame that cannot wait (`FrameBatch.canWait`) was committed since {@link RxQueue.needsNotification} was last asked. */
+  /** Since {@link RxQueue.needsNotification} was last asked a frame that cannot wait (`FrameBatch.canWait`) came, or found no room. */
   get isUrgent(): boolean {
     return this.#isUrgent;
   }
@@ -230,8 +230,11 @@ export class RxQueue implements RxSink {
   }
 
   #refuse(reason: number): number {
-    if (reason === Refused.noRoom) this.counters[NetCounter.rxNoRoom]++;
-    else if (reason === Refused.tooLong) this.counters[NetCounter.rxTooLong]++;
+    if (reason === Refused.noRoom) {
+      this.counters[NetCounter.rxNoRoom]++;
+      // The driver gives no buffers before it hears of those that it has back.
+      this.#isUrgent = true;
+    } else if (reason === Refused.tooLong) this.counters[NetCounter.rxTooLong]++;
     else this.counters[NetCounter.rxNotReady]++;
     return reason;
   }

@@ -73,7 +73,8 @@ export interface DeviceQueue {
 
   /**
    * Says whether the driver has shown nothing since {@link DeviceQueue.needsNotification} was last true: with event indexes a
-   * driver that heard of it says where it waits next, or that it does not (virtio 1.3, 2.7.10 and 2.8.10). Never without them.
+   * driver that heard of it says, once it is done, where it waits next, or that it does not (virtio 1.3, 2.7.10 and 2.8.10).
+   * Never without them. In a split ring chains made available since are a sign as well, though not of hearing.
    */
   isNotificationUnheard(): boolean;
 

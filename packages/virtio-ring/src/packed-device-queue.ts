@@ -268,7 +268,9 @@ export class PackedDeviceQueue implements DeviceQueue {
     // consistent): a driver that stores its wish and then finds no news is seen here.
     const event = Atomics.load(this.#driverEvent, 0);
     const wanted = wantsEvent(event, this.#eventIndex, this.size, this.#published, unsignalled);
-    if (wanted && this.#eventIndex) this.#eventNotified = event;
+    // Who waits for any descriptor, or writes nonsense, may hear and wait for the same again.
+    const canTell = this.#eventIndex && ((event >>> 16) & 3) === EventFlags.descriptor;
+    if (wanted) this.#eventNotified = canTell ? event : UNKNOWN;
     return wanted;
   }
 

@@ -60,7 +60,7 @@ export class SplitDeviceQueue implements DeviceQueue {
   #published: number;
   // Chains published since needsNotification was last asked: a count, so that no number of them looks like none.
   #unsignalled = 0;
-  /** What the driver waited for when it was last to be notified; -1: it never was, or cannot say so. */
+  /** What the driver waited for and had made available when it was last to be notified; -1: it never was, or cannot say so. */
   #eventNotified = -1;
   #indexNotified = -1;
   #kicks: number = Kicks.unknown;
