@@ -178,7 +178,8 @@ describe("the stream", () => {
         rig.pump();
         expect(guest.control.poll()).toMatchObject({ kind: "message", row: { request: message[0] } });
       }
-      expect(openFds()).toBe(before);
+      // Each cut would leave one open; the runtime may have closed one of its own in the meantime.
+      expect(openFds()).toBeLessThanOrEqual(before);
     }
     expect(rig.lines("refused")).toEqual([]);
   });
