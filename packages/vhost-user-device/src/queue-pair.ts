@@ -11,6 +11,7 @@ import { TxQueue } from "@passt-ts/virtio-net/tx-queue";
 import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
 import { CallDelay } from "./call-delay.ts";
 import { CallRepeat } from "./call-repeat.ts";
+import { CallTrial } from "./call-trial.ts";
 import { DeviceCounter } from "./device-counter.ts";
 import type { Negotiated } from "./features.ts";
 import type { Vring } from "./vring.ts";
@@ -44,6 +45,7 @@ export class QueuePair {
   /** The queue that was left so. */
   #suppressed: DeviceQueue | null = null;
   readonly #delay: CallDelay = new CallDelay();
+  readonly #trial: CallTrial = new CallTrial();
   readonly #rxRepeat: CallRepeat = new CallRepeat();
   readonly #txRepeat: CallRepeat = new CallRepeat();
   #rxRing: Vring | null = null;
@@ -63,6 +65,7 @@ export class QueuePair {
     // the last turn: their driver waits for the call, and the next queue would never make it (EVENT_IDX).
     this.allowKicks();
     this.notify();
+    this.#trial.bind();
     this.#rxRepeat.bind();
     this.#txRepeat.bind();
     this.#rxRing = rxRing;
@@ -149,7 +152,8 @@ export class QueuePair {
 
   /**
    * Shows the driver what it received, and calls each ring at most once: at once for frames that somebody waits for, a moment
-   * later for the rest, as {@link CallDelay} says, and once more when {@link CallRepeat} says so. Without a time all is due.
+   * later for the rest, as {@link CallDelay} and {@link CallTrial} say, and once more when {@link CallRepeat} says so. Without a
+   * time all is due.
    */
   notify(nowMs: number = Infinity): void {
     this.rx.publish();
@@ -159,7 +163,8 @@ export class QueuePair {
     // What a driver wants that has not heard its call says nothing about what it waits for.
     const isDeaf = isDue && (isUnheard(this.#rxRepeat, this.rx) || isUnheard(this.#txRepeat, this.tx));
     const { isUrgent } = this.rx;
-    const canWait = !isUrgent && !isDue && this.#delay.dueMs !== Infinity;
+    if (isUrgent) this.#trial.answered(nowMs);
+    const canWait = !isUrgent && !isDue && this.#delay.dueMs !== Infinity && !this.#trial.isAtOnce;
     const isRxWanted = !canWait && this.rx.needsNotification();
     const isTxWanted = isDue && this.tx.needsNotification();
     if (rx !== null && this.#call(rx, this.rx, this.#rxRepeat, isRxWanted, isUrgent, nowMs)) {
