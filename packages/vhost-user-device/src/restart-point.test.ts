@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
 import { IovPool } from "@passt-ts/iov/iov";
+import { DescriptorFlag } from "@passt-ts/virtio-ring/descriptor";
 import { DescriptorChain } from "@passt-ts/virtio-ring/descriptor-chain";
 import type { DeviceQueue } from "@passt-ts/virtio-ring/device-queue";
 import type { DriverQueue } from "@passt-ts/virtio-ring/driver-queue";
 import { Elements } from "@passt-ts/virtio-ring/elements";
+import { availableFlags, OWNERSHIP_FLAGS, type PackedRing, usedFlags } from "@passt-ts/virtio-ring/packed-ring";
 import { packedFormat } from "@passt-ts/virtio-ring/ring-format";
 import { type GuestPackedRing, guestPackedRing, guestRing } from "@passt-ts/virtio-ring/testing/guest-ring";
 import { describeKind, makeQueues, QUEUE_KINDS, type QueueKind, tablesIn } from "@passt-ts/virtio-ring/testing/queues";
@@ -296,6 +298,61 @@ for (const kind of KINDS) {
             guest.driver.publish();
           }
           guest.replaceDevice(BEGIN);
+          guest.expectAlive();
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+}
+
+/**
+ * What QEMU does with what a driver sends while its back-end is gone: it returns it unread, from where it believes the
+ * ring to stand: which may be in the middle of it, and of a chain. Returns where it believes the ring to stand then.
+ */
+function dropAvailable({ descriptors, size }: PackedRing, from: number): number {
+  let position = from;
+  for (;;) {
+    const first = (position & 0x7fff) * 4 + 3;
+    const word = descriptors[first] as number;
+    if (((word >>> 16) & OWNERSHIP_FLAGS) !== availableFlags(position >>> 15)) return position;
+    const used = usedFlags(position >>> 15);
+    let more = true;
+    for (let i = 0; i < size && more; i++) {
+      more = (((descriptors[(position & 0x7fff) * 4 + 3] as number) >>> 16) & DescriptorFlag.next) !== 0;
+      position = (position & 0x7fff) + 1 === size ? (position & 0x8000) ^ 0x8000 : position + 1;
+    }
+    descriptors[first - 1] = 0;
+    descriptors[first] = (used << 16) | (word & 0xffff);
+  }
+}
+
+for (const kind of KINDS) {
+  test(`${describeKind(kind)}: a front-end that returned chains itself, from a wrong place, while its device was gone: the driver gets everything back and goes on`, () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 21 }),
+        steps,
+        fc.array(chains, { minLength: 1, maxLength: 4 }),
+        fc.nat(),
+        fc.boolean(),
+        (size, past, last, anyPlace, goesOn) => {
+          const guest = new LongLivedGuest(size, kind);
+          for (const step of past) play(guest, step);
+          for (const chain of last.flat()) guest.add({ ...chain, writable: false });
+          let room = guest.driver.freeCount;
+          guest.driver.publish();
+          guest.toleratesRest = true;
+          const base = dropAvailable(guest.guest.ring, ((anyPlace & 1) << 15) | (anyPlace % size));
+          if (goesOn) {
+            guest.reap();
+            for (const chain of last.flat()) {
+              room -= chain.indirect ? 1 : chain.length;
+              if (room >= 0) guest.add(chain);
+            }
+            guest.driver.publish();
+          }
+          guest.replaceDevice(base);
           guest.expectAlive();
         },
       ),

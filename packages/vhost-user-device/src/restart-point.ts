@@ -188,21 +188,31 @@ function endOfChain(ring: PackedRing, from: number, end: number, id: number, inO
   return -1;
 }
 
-/** Marks the chains from one position to another as used: the first one last, as it tells the driver of all. */
+/**
+ * Marks the chains from one position to another as used: the first one last, as it tells the driver of all. Also the one
+ * in whose middle `to` lies, where a descriptor was marked used: a front-end that believes the ring to stand elsewhere, as
+ * QEMU does of one whose device was killed, returns from there what the driver sends meanwhile.
+ */
 function returnChains(ring: PackedRing, from: number, to: number): void {
   const { descriptors, size } = ring;
   let first = from;
   let firstWord = -1;
   let at = from;
-  for (let i = 0; i < size && at !== to; i++, at = after(at, size)) {
-    if (hasNext(ring, at)) continue;
+  const markUsed = (id: number): void => {
     const word = (first & 0x7fff) * 4;
     const flags = usedFlags(first >>> 15) | ((descriptors[word + 3] >>> 16) & DescriptorFlag.write);
-    const used = ((flags << 16) | idAt(ring, at)) >>> 0;
+    const used = ((flags << 16) | id) >>> 0;
     if (firstWord < 0) firstWord = used;
     else descriptors[word + 3] = used;
     descriptors[word + 2] = 0;
-    first = after(at, size);
+  };
+  for (let i = 0; i < size && at !== to; i++) {
+    const last = at;
+    at = after(at, size);
+    if (hasNext(ring, last)) continue;
+    markUsed(idAt(ring, last));
+    first = at;
   }
+  if (first !== to) markUsed(idAt(ring, to));
   if (firstWord >= 0) Atomics.store(descriptors, (from & 0x7fff) * 4 + 3, firstWord);
 }
