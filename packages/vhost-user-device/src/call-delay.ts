@@ -23,7 +23,8 @@ const TRUSTED = 64;
  * 1.3, 2.7.10). So where frames of the guest are soon followed by one to the guest, as requests are by answers and
  * acknowledgments by the next piece of a stream, the call for a few short frames waits, and most of the time is never made: an
  * interrupt less for the guest. Anywhere else the driver is called at once, for it may hold back its next frame until then. A
- * guest that was made to wait in vain has to show more answers before it is made to wait again.
+ * guest that was made to wait in vain has to show more answers before it is made to wait again. Whether waiting is the better
+ * way for frames that nobody waits for is another question: see `CallTrial`.
  */
 export class CallDelay {
   /** When the call is due, in ms; Infinity: nothing is owed. */
@@ -61,7 +62,7 @@ export class CallDelay {
     this.dueMs = mayWait ? Math.min(this.dueMs, nowMs + CALL_DELAY_MS) : nowMs;
   }
 
-  /** The driver was called for received frames that cannot wait. */
+  /** The driver got frames that cannot wait, and is awake or was called for them. */
   answered(nowMs: number): void {
     if (this.#unansweredMs === Infinity) return;
     if (nowMs - this.#unansweredMs > ANSWER_MS) this.#late();

@@ -156,7 +156,7 @@ export class QueuePair {
    * time all is due.
    */
   notify(nowMs: number = Infinity): void {
-    this.rx.publish();
+    const isShown = this.rx.publish();
     const rx = this.#rxRing;
     const tx = this.#txRing;
     const isDue = nowMs >= this.#delay.dueMs;
@@ -164,13 +164,15 @@ export class QueuePair {
     const isDeaf = isDue && (isUnheard(this.#rxRepeat, this.rx) || isUnheard(this.#txRepeat, this.tx));
     const { isUrgent } = this.rx;
     if (isUrgent) this.#trial.answered(nowMs);
-    const canWait = !isUrgent && !isDue && this.#delay.dueMs !== Infinity && !this.#trial.isAtOnce;
-    const isRxWanted = !canWait && this.rx.needsNotification();
+    const couldWait = !isUrgent && !isDue && this.#delay.dueMs !== Infinity;
+    if (couldWait && isShown) this.#trial.chosen();
+    const isRxWanted = !(couldWait && !this.#trial.isAtOnce) && this.rx.needsNotification();
     const isTxWanted = isDue && this.tx.needsNotification();
     if (rx !== null && this.#call(rx, this.rx, this.#rxRepeat, isRxWanted, isUrgent, nowMs)) {
       this.#counters[DeviceCounter.callsRx]++;
-      if (isUrgent) this.#delay.answered(nowMs);
     }
+    // One that wants no call looks at everything soon, being awake or called a moment ago; one that is late may sleep.
+    if (isUrgent && nowMs < this.#rxRepeat.dueMs) this.#delay.answered(nowMs);
     if (tx !== null && this.#call(tx, this.tx, this.#txRepeat, isTxWanted, false, nowMs)) {
       this.#counters[DeviceCounter.callsTx]++;
     }

@@ -191,7 +191,8 @@ function endOfChain(ring: PackedRing, from: number, end: number, id: number, inO
 /**
  * Marks the chains from one position to another as used: the first one last, as it tells the driver of all. Also the one
  * in whose middle `to` lies, where a descriptor was marked used: a front-end that believes the ring to stand elsewhere, as
- * QEMU does of one whose device was killed, returns from there what the driver sends meanwhile.
+ * QEMU does of one whose device was killed, returns from there what the driver sends meanwhile. What it left there as the id
+ * is the chain's where the driver writes that into every descriptor, as Linux does; no other place would tell.
  */
 function returnChains(ring: PackedRing, from: number, to: number): void {
   const { descriptors, size } = ring;
