@@ -62,7 +62,7 @@ export class CallDelay {
     this.dueMs = mayWait ? Math.min(this.dueMs, nowMs + CALL_DELAY_MS) : nowMs;
   }
 
-  /** The driver got frames that cannot wait, and is awake or was called for them. */
+  /** The driver got frames that cannot wait, for which it was called if it wanted that. */
   answered(nowMs: number): void {
     if (this.#unansweredMs === Infinity) return;
     if (nowMs - this.#unansweredMs > ANSWER_MS) this.#late();

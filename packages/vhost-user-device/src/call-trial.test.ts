@@ -28,22 +28,22 @@ class Guest {
     for (let i = 0; i < count; i++) {
       if (this.trial.isAtOnce) atOnce++;
       this.nowMs += this.trial.isAtOnce ? this.atOnceMs : this.waitingMs;
-      this.trial.chosen();
+      this.trial.noteChoice();
       this.trial.answered(this.nowMs);
     }
     return atOnce;
   }
 
-  /** An answer after another time than others take. */
-  stall(ms: number): void {
-    this.trial.chosen();
+  /** An answer that far from where the clock stands. */
+  answerAt(ms: number): void {
+    this.trial.noteChoice();
     this.trial.answered(this.nowMs + ms);
     // From here on as if nothing had been.
     this.trial.answered(this.nowMs);
   }
 
-  /** An answer of which nothing could have come sooner. */
-  pass(ms: number): void {
+  /** An answer before which there was no acknowledgment. */
+  answerAlone(ms: number): void {
     this.nowMs += ms;
     this.trial.answered(this.nowMs);
   }
@@ -80,10 +80,10 @@ describe("whether to call at once", () => {
 
   // Each would tip the balance if it were counted.
   for (const [what, isAtOnce, interrupt] of [
-    ["a stall", true, (guest: Guest) => guest.stall(2)],
-    ["a time that is not known", true, (guest: Guest) => guest.stall(Infinity)],
-    ["a time that goes back", false, (guest: Guest) => guest.stall(-1)],
-    ["an interval in which nothing could wait", true, (guest: Guest) => guest.pass(0.9)],
+    ["a stall", true, (guest: Guest) => guest.answerAt(2)],
+    ["a time that is not known", true, (guest: Guest) => guest.answerAt(Infinity)],
+    ["a time that goes back", false, (guest: Guest) => guest.answerAt(-1)],
+    ["an interval in which nothing could wait", true, (guest: Guest) => guest.answerAlone(0.9)],
   ] as const) {
     test(`${what} counts for neither way, and not as an answer`, () => {
       const guest = new Guest(0.1, 0.1 / 0.97);

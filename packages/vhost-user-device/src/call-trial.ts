@@ -35,7 +35,7 @@ export class CallTrial {
   }
 
   /** The driver got frames whose call could wait. */
-  chosen(): void {
+  noteChoice(): void {
     this.#hadChoice = true;
   }
 

@@ -165,14 +165,16 @@ export class QueuePair {
     const { isUrgent } = this.rx;
     if (isUrgent) this.#trial.answered(nowMs);
     const couldWait = !isUrgent && !isDue && this.#delay.dueMs !== Infinity;
-    if (couldWait && isShown) this.#trial.chosen();
-    const isRxWanted = !(couldWait && !this.#trial.isAtOnce) && this.rx.needsNotification();
+    if (couldWait && isShown) this.#trial.noteChoice();
+    const waits = couldWait && !this.#trial.isAtOnce;
+    const isRxWanted = !waits && this.rx.needsNotification();
     const isTxWanted = isDue && this.tx.needsNotification();
     if (rx !== null && this.#call(rx, this.rx, this.#rxRepeat, isRxWanted, isUrgent, nowMs)) {
       this.#counters[DeviceCounter.callsRx]++;
     }
-    // One that wants no call looks at everything soon, being awake or called a moment ago; one that is late may sleep.
-    if (isUrgent && nowMs < this.#rxRepeat.dueMs) this.#delay.answered(nowMs);
+    // A driver that wants no call looks at everything soon: it is awake or was called a moment ago. A call that got lost is
+    // made once more.
+    if (isUrgent) this.#delay.answered(nowMs);
     if (tx !== null && this.#call(tx, this.tx, this.#txRepeat, isTxWanted, false, nowMs)) {
       this.#counters[DeviceCounter.callsTx]++;
     }

@@ -185,6 +185,20 @@ class LongLivedGuest {
     expect(this.driver.brokenReason).toBe(0);
   }
 
+  /**
+   * The driver goes on while nobody serves it: what it adds may have the ids that it has just got back. With no more than
+   * `room` descriptors it does not come round to what was outstanding.
+   */
+  goOn(chains: readonly Chain[], room: number): void {
+    this.reap();
+    let left = room;
+    for (const chain of chains) {
+      left -= chain.indirect ? 1 : chain.length;
+      if (left >= 0) this.add(chain);
+    }
+    this.driver.publish();
+  }
+
   /** Another device goes on with the ring; what the last one held and did not show is to be taken again. */
   replaceDevice(base: number): PackedRestart {
     this.#taken -= this.held.length;
@@ -286,17 +300,7 @@ for (const kind of KINDS) {
           guest.push(64);
           guest.toleratesRest = true;
           killWithinPublication(guest, stores);
-          // The driver goes on while nobody serves it: what it adds may have the ids that it has just got back. It does not
-          // come round to where the publication began.
-          if (goesOn) {
-            let room = guest.driver.freeCount;
-            guest.reap();
-            for (const chain of last.flat()) {
-              room -= chain.indirect ? 1 : chain.length;
-              if (room >= 0) guest.add(chain);
-            }
-            guest.driver.publish();
-          }
+          if (goesOn) guest.goOn(last.flat(), guest.driver.freeCount);
           guest.replaceDevice(BEGIN);
           guest.expectAlive();
         },
@@ -341,18 +345,11 @@ for (const kind of KINDS) {
           const guest = new LongLivedGuest(size, kind);
           for (const step of past) play(guest, step);
           for (const chain of last.flat()) guest.add({ ...chain, writable: false });
-          let room = guest.driver.freeCount;
+          const room = guest.driver.freeCount;
           guest.driver.publish();
           guest.toleratesRest = true;
           const base = dropAvailable(guest.guest.ring, (isSecondLap ? 0 : 0x8000) | (place % size));
-          if (goesOn) {
-            guest.reap();
-            for (const chain of last.flat()) {
-              room -= chain.indirect ? 1 : chain.length;
-              if (room >= 0) guest.add(chain);
-            }
-            guest.driver.publish();
-          }
+          if (goesOn) guest.goOn(last.flat(), room);
           guest.replaceDevice(base);
           guest.expectAlive();
         },
